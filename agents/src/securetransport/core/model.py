@@ -71,6 +71,7 @@ class DocumentKind(StrEnum):
     ATTESTATION = "attestation"
     SERVER_REPORT = "server-report"
     KEY_REQUEST = "key-request"
+    SEALED_BUNDLE = "sealed-bundle"
     ROTATION_EVENT = "rotation-event"
 
 
