@@ -50,9 +50,7 @@ def anchors(bundle: TrustBundle) -> tuple[bytes, ...]:
 
 def names(bundle: TrustBundle) -> frozenset[str]:
     """Return the common names that a server in force with ``bundle`` lists to a TLS client."""
-    return frozenset(
-        entry.common_name for entry in bundle.issuers if entry.state in TRUSTED_STATES
-    )
+    return frozenset(entry.common_name for entry in bundle.issuers if entry.state in TRUSTED_STATES)
 
 
 @dataclass(frozen=True, slots=True)
