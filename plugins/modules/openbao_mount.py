@@ -1,0 +1,128 @@
+#!/usr/bin/python
+# Copyright (c) 2026, SecureTransport contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ansible module ``openbao_mount``."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: openbao_mount
+short_description: Mount a secret engine or an auth method in OpenBao
+version_added: 0.1.0
+author:
+  - SecureTransport contributors (@securetransport)
+description:
+  - Mounts a secret engine or an auth method, and tunes its lease times.
+  - Type and KV version of an existing mount cannot be changed; the module says so and does not remount.
+extends_documentation_fragment:
+  - securetransport.platform.openbao
+  - securetransport.platform.openbao.auth
+  - securetransport.platform.attributes
+options:
+  kind:
+    description: Whether O(path) is a secret engine or an auth method.
+    type: str
+    choices: [secret, auth]
+    default: secret
+  path:
+    description: Where it is mounted.
+    type: str
+    required: true
+  type:
+    description:
+      - Type of the engine or method, for example V(kv), V(pki), V(transit) or V(approle).
+      - Needed with O(state=present).
+    type: str
+  description:
+    description: What people read in the list of mounts.
+    type: str
+  default_lease_ttl:
+    description: Lease time when a request names none; seconds or a duration such as V(768h).
+    type: str
+  max_lease_ttl:
+    description:
+      - Longest lease time; seconds or a duration such as V(87600h).
+      - A CA cannot live longer than this on its mount.
+    type: str
+  kv_version:
+    description: Version of a mount of type V(kv).
+    type: int
+    choices: [1, 2]
+    default: 2
+  kv_cas_required:
+    description: Whether each write to a KV mount of version 2 must name the version it replaces.
+    type: bool
+    default: false
+  state:
+    description:
+      - V(present) mounts and tunes.
+      - V(absent) unmounts, and with that B(destroys everything stored there).
+    type: str
+    choices: [present, absent]
+    default: present
+seealso:
+  - module: securetransport.platform.openbao_pki_root
+  - module: securetransport.platform.openbao_approle
+"""
+
+EXAMPLES = r"""
+- name: Mount the key-value store
+  securetransport.platform.openbao_mount:
+    address: https://127.0.0.1:8200
+    ca_file: /etc/openbao/tls/ca.crt
+    token_file: /run/securetransport/token
+    path: secret
+    type: kv
+    kv_cas_required: true
+
+- name: Mount the root's PKI for ten years
+  securetransport.platform.openbao_mount:
+    address: https://127.0.0.1:8200
+    ca_file: /etc/openbao/tls/ca.crt
+    token_file: /run/securetransport/token
+    path: pki
+    type: pki
+    max_lease_ttl: 87600h
+
+- name: Enable AppRole
+  securetransport.platform.openbao_mount:
+    address: https://127.0.0.1:8200
+    ca_file: /etc/openbao/tls/ca.crt
+    token_file: /run/securetransport/token
+    kind: auth
+    path: approle
+    type: approle
+"""
+
+RETURN = r""" # """
+
+from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
+from ansible_collections.securetransport.platform.plugins.module_utils.openbao_mounts import (
+    ensure_mount,
+)
+from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+
+
+def main() -> None:
+    """Run the module."""
+    module = openbao_module(
+        {
+            "kind": {"type": "str", "choices": ["secret", "auth"], "default": "secret"},
+            "path": {"type": "str", "required": True},
+            "type": {"type": "str"},
+            "description": {"type": "str"},
+            "default_lease_ttl": {"type": "str"},
+            "max_lease_ttl": {"type": "str"},
+            "kv_version": {"type": "int", "choices": [1, 2], "default": 2},
+            "kv_cas_required": {"type": "bool", "default": False},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        required_if=[("state", "present", ("type",))],
+    )
+    run(module, ensure_mount)
+
+
+if __name__ == "__main__":
+    main()
