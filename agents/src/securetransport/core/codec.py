@@ -19,10 +19,10 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
@@ -59,7 +59,7 @@ _SCHEMAS: Final[dict[str, tuple[int, int]]] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def _schema(name: str) -> _Schema:
     schema_id, version = _SCHEMAS[name]
     text = resources.files("securetransport.core").joinpath("schemas", f"{name}.avsc").read_text()
@@ -98,7 +98,10 @@ def decode(name: str, data: bytes) -> dict[str, Any]:
         found = data[:FRAME_BYTES].hex() or "nothing"
         raise MalformedMessageError("not a record of this schema", schema=name, frame=found)
     try:
-        record: dict[str, Any] = schemaless_reader(BytesIO(data[FRAME_BYTES:]), schema.parsed)
+        # The schema is a record, which fastavro reads as a dict.
+        record = cast(
+            "dict[str, Any]", schemaless_reader(BytesIO(data[FRAME_BYTES:]), schema.parsed, None)
+        )
         is_canonical = encode(name, record) == data
     except _BAD_INPUT as err:
         raise MalformedMessageError("bytes are not a record", schema=name) from err

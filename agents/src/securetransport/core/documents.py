@@ -18,12 +18,13 @@ Every refusal is a ``RejectedDocumentError`` whose field ``reason`` is one of
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from securetransport.core import codec
+from securetransport.core.authority_keys import AuthorityKeys, authority_key_id
 from securetransport.core.crypto import signing
 from securetransport.core.epochs import UNIX_START
 from securetransport.core.errors import (
@@ -34,6 +35,25 @@ from securetransport.core.errors import (
 )
 from securetransport.core.model import DocumentKind, Version
 from securetransport.core.pae import pae
+
+__all__ = [
+    "ADMINISTRATOR",
+    "AUTHORITY",
+    "EVERYBODY",
+    "MAX_DOCUMENT_BYTES",
+    "REFUSAL_REASONS",
+    "AuthorityKeys",
+    "PublicKeyLookup",
+    "SignedDocument",
+    "authority_key_id",
+    "decode",
+    "encode",
+    "sign_with_key",
+    "to_be_signed",
+    "unsigned",
+    "verify_document",
+    "with_signature",
+]
 
 PAE_TYPE: Final = "securetransport/document/v1"
 AUTHORITY: Final = "authority"
@@ -321,9 +341,7 @@ def _check_role(
     if kind in _STATEMENTS:
         is_allowed = "/" in document.signer
     else:
-        is_allowed = document.signer == (
-            ADMINISTRATOR if kind is DocumentKind.ACL else AUTHORITY
-        )
+        is_allowed = document.signer == (ADMINISTRATOR if kind is DocumentKind.ACL else AUTHORITY)
     if not is_allowed or (signer is not None and document.signer != signer):
         raise _refusal(
             "signer", "document is from another signer", kind=kind.value, signer=document.signer

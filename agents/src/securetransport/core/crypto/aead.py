@@ -93,7 +93,7 @@ def sha256_hex(data: bytes) -> str:
 
 
 def constant_time_equal(left: bytes, right: bytes) -> bool:
-    """Tell whether two byte strings are equal, in a time that does not depend on where they differ."""
+    """Tell whether two byte strings are equal, in a time that does not tell where they differ."""
     return hmac.compare_digest(left, right)
 
 

@@ -5,6 +5,7 @@ Source: FIPS 203; docs/wire-format.md, "Algorithms".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,13 +16,15 @@ from securetransport.core.errors import DecryptionError, MalformedMessageError
 ML_KEM_768: Final = "ML-KEM-768"
 ML_KEM_1024: Final = "ML-KEM-1024"
 
-_PRIVATE: Final = {
-    ML_KEM_768: mlkem.MLKEM768PrivateKey,
-    ML_KEM_1024: mlkem.MLKEM1024PrivateKey,
+_PrivateKey = mlkem.MLKEM768PrivateKey | mlkem.MLKEM1024PrivateKey
+_PublicKey = mlkem.MLKEM768PublicKey | mlkem.MLKEM1024PublicKey
+_GENERATE: Final[dict[str, Callable[[], _PrivateKey]]] = {
+    ML_KEM_768: mlkem.MLKEM768PrivateKey.generate,
+    ML_KEM_1024: mlkem.MLKEM1024PrivateKey.generate,
 }
-_PUBLIC: Final = {
-    ML_KEM_768: mlkem.MLKEM768PublicKey,
-    ML_KEM_1024: mlkem.MLKEM1024PublicKey,
+_LOAD: Final[dict[str, Callable[[bytes], _PublicKey]]] = {
+    ML_KEM_768: mlkem.MLKEM768PublicKey.from_public_bytes,
+    ML_KEM_1024: mlkem.MLKEM1024PublicKey.from_public_bytes,
 }
 
 
@@ -33,9 +36,7 @@ class KemKey:
         public_key: Raw encapsulation key.
     """
 
-    def __init__(
-        self, algorithm: str, private: mlkem.MLKEM768PrivateKey | mlkem.MLKEM1024PrivateKey
-    ) -> None:
+    def __init__(self, algorithm: str, private: _PrivateKey) -> None:
         self.algorithm: Final = algorithm
         self.public_key: Final = private.public_key().public_bytes_raw()
         self._private: Final = private
@@ -65,9 +66,9 @@ def generate_kem_key(algorithm: str = ML_KEM_768) -> KemKey:
     Raises:
         MalformedMessageError: The algorithm is unknown.
     """
-    if algorithm not in _PRIVATE:
+    if algorithm not in _GENERATE:
         raise MalformedMessageError("unknown kem algorithm", algorithm=algorithm)
-    return KemKey(algorithm, _PRIVATE[algorithm].generate())
+    return KemKey(algorithm, _GENERATE[algorithm]())
 
 
 def encapsulate(algorithm: str, public_key: bytes) -> tuple[bytes, bytes]:
@@ -76,10 +77,10 @@ def encapsulate(algorithm: str, public_key: bytes) -> tuple[bytes, bytes]:
     Raises:
         MalformedMessageError: The algorithm is unknown or the key is not one of it.
     """
-    if algorithm not in _PUBLIC:
+    if algorithm not in _LOAD:
         raise MalformedMessageError("unknown kem algorithm", algorithm=algorithm)
     try:
-        shared, ciphertext = _PUBLIC[algorithm].from_public_bytes(public_key).encapsulate()
+        shared, ciphertext = _LOAD[algorithm](public_key).encapsulate()
     except (ValueError, UnsupportedAlgorithm) as err:
         raise MalformedMessageError("kem public key is malformed", algorithm=algorithm) from err
     return ciphertext, shared
