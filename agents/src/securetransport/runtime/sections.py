@@ -1,0 +1,166 @@
+"""The groups of settings that agents share; every field says its unit and why its default.
+
+All are frozen and refuse unknown keys. Durations are seconds, in the field's name.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from securetransport.core.errors import ConfigError
+from securetransport.core.names import InstanceId, ServiceId, instance_id, parse_service
+from securetransport.core.profile import PROFILES, Profile
+from securetransport.runtime.logs import LogFormat, LogLevel
+
+_TRUST_DOMAIN = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+_NATS_URL = re.compile(r"(tls|nats)://[^/@\s]+:\d{1,5}")
+_HTTPS_URL = re.compile(r"https://[^/@\s]+:\d{1,5}")
+
+
+def _existing_file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"file {path} does not exist")
+    return path
+
+
+def _trust_domain(text: str) -> str:
+    if not _TRUST_DOMAIN.fullmatch(text):
+        raise ValueError(f"{text!r} is not a lower-case domain name")
+    return text
+
+
+def _https_url(url: str) -> str:
+    if not _HTTPS_URL.fullmatch(url):
+        raise ValueError(f"{url!r} is not https://host:port")
+    return url
+
+
+def _nats_url(url: str) -> str:
+    if not _NATS_URL.fullmatch(url):
+        raise ValueError(f"{url!r} is not tls://host:port")
+    return url
+
+
+ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
+"""A file that must be there at start, because Ansible writes it before the agent is started."""
+
+ServiceName = Annotated[str, AfterValidator(parse_service)]
+
+
+class Section(BaseModel):
+    """Base of every group: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IdentitySection(Section):
+    """Who this process is."""
+
+    service: ServiceName
+    """Service id as in the ACL file; also the NATS user, the AppRole and the PKI role."""
+
+    instance: str
+    """Which replica, for example ``"1"``; the instance id is ``<service>/<instance>``."""
+
+    trust_domain: Annotated[str, AfterValidator(_trust_domain)] = "securetransport.local"
+    """Domain of the SPIFFE ids; the same in the whole deployment."""
+
+    @property
+    def service_id(self) -> ServiceId:
+        """The service, as the core's type."""
+        return ServiceId(self.service)
+
+    @property
+    def instance_id(self) -> InstanceId:
+        """``<service>/<instance>``."""
+        return instance_id(self.service_id, self.instance)
+
+
+class OpenBaoSection(Section):
+    """How OpenBao is reached."""
+
+    addresses: Annotated[
+        tuple[Annotated[str, AfterValidator(_https_url)], ...], Field(min_length=1)
+    ]
+    """Every node, ``https://host:port``; the one that answered last is tried first."""
+
+    ca_file: ExistingFile
+    """PEM of the CA that signed OpenBao's own TLS certificates; during its rollover both CAs."""
+
+    token_file: Path
+    """Where the bao agent puts the token; may appear after the start, and is re-read on change."""
+
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """Longest wait for one node's answer; issuing takes 50 ms, an election 2 to 3 s."""
+
+
+class AuthoritySection(Section):
+    """Whose documents are believed."""
+
+    keys_file: ExistingFile
+    """JSON with the authority's public keys, pinned by Ansible (``AuthorityKeys.from_json``)."""
+
+
+class NatsSection(Section):
+    """How the message servers are reached."""
+
+    servers: Annotated[tuple[Annotated[str, AfterValidator(_nats_url)], ...], Field(min_length=1)]
+    """Client URLs, ``tls://host:port``; TLS is used whatever the scheme says."""
+
+    connect_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
+    """Longest wait for one server's handshake; a healthy one takes 10 ms."""
+
+
+class HealthSection(Section):
+    """Where ``/livez``, ``/readyz`` and ``/metrics`` are served, without TLS."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Loopback, because the listener has no TLS."""
+
+    port: Annotated[int, Field(ge=0, le=65535)]
+    """TCP port; 0 takes any free one (tests)."""
+
+
+class ProfileSection(Section):
+    """Periods and deadlines of the deployment; the same for every process."""
+
+    name: str = "test"
+    """Name of a profile of ``securetransport.core.profile``: its constants are the base."""
+
+    overrides: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Field of the profile to its value in seconds, for example ``{ca_period = 60}``."""
+
+    def profile_value(self) -> Profile:
+        """Return the profile with the overrides, checked.
+
+        Raises:
+            ConfigError: Unknown name or field, or a rule between fields is broken.
+        """
+        base = PROFILES.get(self.name)
+        if base is None:
+            known = ", ".join(sorted(PROFILES))
+            raise ConfigError([f"profile.name: unknown profile {self.name!r}; known are {known}"])
+        changes = {name: timedelta(seconds=value) for name, value in self.overrides.items()}
+        return base.override(**changes)
+
+
+class PathsSection(Section):
+    """What the process may write to."""
+
+    state_dir: Path
+    """Directory of this process alone; created with mode 0700 when it is missing."""
+
+
+class LogsSection(Section):
+    """What is logged, on stdout."""
+
+    level: LogLevel = "info"
+    """Least level that is written."""
+
+    format: LogFormat = "auto"
+    """``json``, ``pretty``, or ``auto``: pretty only when stdout is a terminal."""

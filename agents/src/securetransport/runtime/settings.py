@@ -1,0 +1,256 @@
+"""Configuration of an agent: one frozen object, read once at start and passed down as values.
+
+Precedence, highest first: arguments (``--set nats.connect_timeout_seconds=3``), the environment
+(``ST_<AGENT>_NATS__CONNECT_TIMEOUT_SECONDS=3``), the TOML file (``--config FILE`` or
+``ST_CONFIG_FILE``), defaults. In the first two a list or table is written as JSON. An unknown key
+anywhere is a :class:`ConfigError` that names it and suggests the nearest known one; the process then
+exits with code 78.
+
+An agent extends :class:`AgentSettings`::
+
+    class WatcherSettings(AgentSettings):
+        AGENT: ClassVar[str] = "watcher"
+
+        nats: NatsSection
+        round: RoundSection = RoundSection()
+
+    settings = WatcherSettings.load(sys.argv[1:])
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final, NoReturn, Self, cast
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from securetransport.core.errors import ConfigError
+from securetransport.core.profile import Profile
+from securetransport.runtime.sections import (
+    AuthoritySection,
+    HealthSection,
+    IdentitySection,
+    LogsSection,
+    OpenBaoSection,
+    PathsSection,
+    ProfileSection,
+)
+
+CONFIG_FILE_VARIABLE: Final = "ST_CONFIG_FILE"
+_DELIMITER: Final = "__"
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The command line of an agent.
+
+    Attributes:
+        config: The TOML file, ``None`` for ``ST_CONFIG_FILE`` or no file at all.
+        is_check: ``--check-config``: print the merged configuration and end.
+        values: What ``--set`` gave, nested.
+    """
+
+    config: Path | None
+    is_check: bool
+    values: dict[str, Any]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Report like every other configuration error, instead of exit code 2."""
+        raise ConfigError([f"arguments: {message}"])
+
+
+def parse_arguments(agent: str, argv: Sequence[str]) -> Arguments:
+    """Parse ``--config``, ``--check-config`` and ``--set``.
+
+    Raises:
+        ConfigError: An unknown argument, or a ``--set`` without ``=``.
+    """
+    parser = _Parser(prog=f"securetransport-{agent}", allow_abbrev=False)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML configuration file")
+    parser.add_argument(
+        "--check-config", action="store_true", help="print the merged configuration and end"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting by its dotted name; lists and tables as JSON",
+    )
+    found = parser.parse_args(argv)
+    values: dict[str, Any] = {}
+    for text in found.set:
+        key, separator, value = text.partition("=")
+        if not separator or not all(key.split(".")):
+            raise ConfigError([f"arguments: --set {key!r} is not KEY=VALUE"])
+        values = merged(values, _nested(key.split("."), value, key))
+    return Arguments(config=found.config, is_check=found.check_config, values=values)
+
+
+def _nested(path: Sequence[str], text: str, origin: str) -> dict[str, Any]:
+    value: Any = text
+    if text[:1] in ("[", "{"):
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError([f"{origin}: not JSON: {error}"]) from error
+    for part in reversed(path):
+        value = {part: value}
+    return cast("dict[str, Any]", value)
+
+
+def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both mappings in one; ``high`` wins, tables are merged key by key."""
+    result = dict(low)
+    for key, value in high.items():
+        known = result.get(key)
+        both_are_tables = isinstance(known, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(known, value) if both_are_tables else value  # type: ignore[arg-type]  # checked one line above
+    return result
+
+
+class AgentSettings(BaseSettings):
+    """What every agent is configured with; agents add their own groups.
+
+    Attributes:
+        AGENT: The agent's name; part of the environment prefix and of messages.
+    """
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+    AGENT: ClassVar[str] = "agent"
+
+    identity: IdentitySection
+    openbao: OpenBaoSection
+    authority: AuthoritySection
+    health: HealthSection
+    paths: PathsSection
+    profile: ProfileSection = ProfileSection()
+    logs: LogsSection = LogsSection()
+
+    stop_grace_seconds: float = Field(default=10.0, gt=0, le=300)
+    """How long a stop may take; keep it below the process manager's patience."""
+
+    @model_validator(mode="after")
+    def _check_profile(self) -> Self:
+        self.profile.profile_value()
+        return self
+
+    def profile_value(self) -> Profile:
+        """Return the deployment's periods and deadlines, checked at load."""
+        return self.profile.profile_value()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what :meth:`load` merged, so that the precedence stands in one place."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @classmethod
+    def load(cls, argv: Sequence[str] = ()) -> Self:
+        """Read arguments, environment and file, and return the validated result.
+
+        Raises:
+            ConfigError: One line per wrong field, each with its dotted name.
+        """
+        arguments = parse_arguments(cls.AGENT, argv)
+        values = merged(_read_file(arguments), _read_environment(cls))
+        values = merged(values, arguments.values)
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise ConfigError(_problems(cls, error)) from error
+
+    def to_text(self) -> str:
+        """Return the merged configuration as JSON, secrets masked."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True)
+
+
+def _read_file(arguments: Arguments) -> dict[str, Any]:
+    path, origin = arguments.config, "--config"
+    if path is None:
+        text = os.environ.get(CONFIG_FILE_VARIABLE)
+        if not text:
+            return {}
+        path, origin = Path(text), CONFIG_FILE_VARIABLE
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{origin}: cannot read {path}: {error.strerror}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: not TOML: {error}"]) from error
+
+
+def _read_environment(cls: type[AgentSettings]) -> dict[str, Any]:
+    prefix = f"ST_{cls.AGENT.upper().replace('-', '_')}_"
+    values: dict[str, Any] = {}
+    for name, text in sorted(os.environ.items()):
+        if name.startswith(prefix):
+            path = name[len(prefix) :].lower().split(_DELIMITER)
+            values = merged(values, _nested(path, text, name))
+    known = set(cls.model_fields)
+    problems = [
+        f"unknown configuration key {name} in the environment{_suggestion(name, known, prefix)}"
+        for name in sorted(os.environ)
+        if name.startswith(prefix)
+        and name[len(prefix) :].lower().split(_DELIMITER, 1)[0] not in known
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return values
+
+
+def _suggestion(name: str, known: set[str], prefix: str) -> str:
+    first, separator, rest = name[len(prefix) :].lower().partition(_DELIMITER)
+    near = difflib.get_close_matches(first, known, n=1)
+    if not near:
+        return ""
+    return f" (did you mean {prefix}{near[0].upper()}{separator}{rest.upper()}?)"
+
+
+def _dotted_names(fields: Mapping[str, FieldInfo], prefix: str = "") -> Iterator[str]:
+    for name, field in fields.items():
+        yield prefix + name
+        nested = getattr(field.annotation, "model_fields", None)
+        if nested:
+            yield from _dotted_names(nested, f"{prefix}{name}.")
+
+
+def _problems(cls: type[AgentSettings], error: ValidationError) -> list[str]:
+    known = list(_dotted_names(cls.model_fields))
+    lines: list[str] = []
+    for item in error.errors(include_url=False, include_context=True):
+        where = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(where, known, n=1, cutoff=0.75)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            lines.append(f"unknown configuration key {where}{hint}")
+        elif item["type"] == "missing":
+            lines.append(f"{where}: is missing")
+        else:
+            cause = item.get("ctx", {}).get("error")
+            text = str(cause) if cause is not None else item["msg"]
+            text = text[:1].lower() + text[1:]
+            lines.append(f"{where}: {text}" if where else text)
+    return lines
