@@ -1,0 +1,21 @@
+# The front door. Every target is one line; what it does is told by the script it calls.
+PYTHON ?= python3
+ENV := .venv/bin
+
+.PHONY: demo up status down clean test env lock
+demo: env  ## build the three clusters, rotate under load, judge; leaves the platform running
+	$(ENV)/python -m demo
+up: env  ## build or start the local platform
+	$(ENV)/ansible-playbook -i inventories/local playbooks/site.yml
+status: env  ## what is rotating, and what it waits for
+	$(ENV)/securetransport status
+down: env  ## stop the processes that we started, keep their data
+	$(ENV)/ansible-playbook -i inventories/local playbooks/down.yml
+clean: env  ## stop them and remove what we made
+	$(ENV)/ansible-playbook -i inventories/local playbooks/teardown.yml
+test: env  ## every gate; `.venv/bin/nox -l` lists them
+	$(ENV)/nox
+env:
+	@$(PYTHON) tools/bootstrap.py
+lock: env  ## resolve requirements/*.in anew
+	$(ENV)/nox -s lock

@@ -1,0 +1,260 @@
+"""Every check by name: ``.venv/bin/nox -l``; ``make test`` and CI run these same names.
+
+Sessions use the environment that ``tools/bootstrap.py`` made, so they start at once and test what
+is locked. A session whose part is not in the checkout says so in one line and counts as skipped;
+``lock`` runs only when it is named. At the end a table shows what each stage took and may take.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import nox
+from nox.sessions import Session
+
+ROOT = Path(__file__).parent
+BIN = Path(sys.executable).parent
+BUILD = ROOT / "build"
+COLLECTION = BUILD / "sanity" / "ansible_collections" / "securetransport" / "platform"
+SANITY_HOME = ROOT / ".ansible" / "sanity-home"  # ansible-test keeps its environments at home
+PYTHON_FOLDERS = ("agents", "plugins", "demo", "tests", "tools", "noxfile.py")
+YAML_FOLDERS = ("playbooks", "roles", "inventories", "plugins", "meta", "galaxy.yml", "changelogs")
+SHIPPED = (
+    "galaxy.yml",
+    "meta",
+    "plugins",
+    "playbooks",
+    "roles",
+    "changelogs",
+    "docs",
+    "README.md",
+    "tests/config.yml",
+)
+
+nox.options.default_venv_backend = "none"
+nox.options.error_on_external_run = False
+
+
+@dataclass
+class Stage:
+    """One row of the time table.
+
+    Attributes:
+        name: The session.
+        budget_seconds: What it may take on two cores.
+        took_seconds: What it took.
+        result: ``ok``, ``FAILED`` or why it was skipped.
+    """
+
+    name: str
+    budget_seconds: int
+    took_seconds: float = 0.0
+    result: str = "FAILED"
+
+
+_stages: list[Stage] = []
+
+
+def gate(
+    name: str, budget_seconds: int, *, default: bool = True
+) -> Callable[[Callable[[Session], None]], Callable[[Session], None]]:
+    """Make a function a session that appears in the time table."""
+
+    def register(check: Callable[[Session], None]) -> Callable[[Session], None]:
+        @functools.wraps(check)
+        def timed(session: Session) -> None:
+            stage = Stage(name, budget_seconds)
+            _stages.append(stage)
+            begun = time.monotonic()
+            try:
+                check(session)
+                stage.result = "ok"
+            except nox.sessions._SessionSkip as skip:  # noqa: SLF001  # nox has no public name for it
+                stage.result = f"skipped: {skip}"
+                raise
+            finally:
+                stage.took_seconds = round(time.monotonic() - begun, 1)
+
+        return nox.session(name=name, default=default)(timed)
+
+    return register
+
+
+@atexit.register
+def print_time_table() -> None:
+    """Show what every stage took; ``build/gates.json`` has the same for other tools."""
+    if not _stages:
+        return
+    BUILD.mkdir(exist_ok=True)
+    rows = [asdict(stage) for stage in _stages]
+    (BUILD / "gates.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    print(f"\n{'stage':<18}{'took s':>8}{'budget s':>10}  result")
+    for stage in _stages:
+        late = "  over its budget" if stage.took_seconds > stage.budget_seconds else ""
+        print(
+            f"{stage.name:<18}{stage.took_seconds:>8.1f}{stage.budget_seconds:>10}"
+            f"  {stage.result}{late}"
+        )
+    total = sum(stage.took_seconds for stage in _stages)
+    print(f"{'all':<18}{total:>8.1f}{sum(stage.budget_seconds for stage in _stages):>10}")
+
+
+def run(session: Session, tool: str, *arguments: str, **environment: str) -> None:
+    """Run a tool of the environment with its folder first on the path."""
+    path = os.pathsep.join((str(BIN), os.environ.get("PATH", os.defpath)))
+    session.run(str(BIN / tool), *arguments, env={"PATH": path, **environment})
+
+
+def present(session: Session, *names: str) -> list[str]:
+    """Return those of ``names`` that hold a file; skip the session, saying so, if none does."""
+    found = [name for name in names if _holds_files(ROOT / name)]
+    if not found:
+        session.skip(f"nothing in {', '.join(names)} yet")
+    return found
+
+
+def _holds_files(path: Path) -> bool:
+    if not path.is_dir():
+        return path.is_file()
+    return any(
+        file.is_file() and "__pycache__" not in file.parts and file.name != ".gitkeep"
+        for file in path.rglob("*")
+    )
+
+
+def pytest(session: Session, name: str, *arguments: str) -> None:
+    """Run pytest with the agents' configuration; the result counts are kept for the CI summary."""
+    run(
+        session,
+        "pytest",
+        f"--config-file={ROOT / 'agents' / 'pyproject.toml'}",
+        f"--junitxml={BUILD / 'junit' / f'{name}.xml'}",
+        *arguments,
+        *session.posargs,
+    )
+
+
+@gate("lint", 20)
+def lint(session: Session) -> None:
+    """Ruff: rules and formatting of every Python file."""
+    folders = present(session, *PYTHON_FOLDERS)
+    run(session, "ruff", "check", *folders)
+    run(session, "ruff", "format", "--check", *folders)
+
+
+@gate("types", 120)
+def types(session: Session) -> None:
+    """Mypy, strict."""
+    config = "--config-file=agents/pyproject.toml"
+    run(session, "mypy", config, "agents/src/securetransport", "noxfile.py")
+    if _holds_files(ROOT / "demo"):
+        run(session, "mypy", config, "--package", "demo")
+
+
+@gate("imports", 20)
+def imports(session: Session) -> None:
+    """The import contract of docs/architecture.md, "Packages"."""
+    run(session, "lint-imports", "--no-logo")
+
+
+@gate("gates", 60)
+def gates(session: Session) -> None:
+    """The gates themselves: planted wrong imports are refused, a wrong Python gets one line."""
+    pytest(session, "gates", *present(session, "tests/gates"))
+
+
+@gate("yaml", 20)
+def yaml(session: Session) -> None:
+    """Yamllint, strict."""
+    folders = present(session, *YAML_FOLDERS)
+    run(session, "yamllint", "--strict", *folders, ".yamllint", ".pre-commit-config.yaml")
+
+
+@gate("ansible-lint", 120)
+def ansible_lint(session: Session) -> None:
+    """Ansible-lint, production profile, without network."""
+    present(session, "roles", "playbooks")
+    run(session, "ansible-lint", "--offline", "--strict", "--profile", "production")
+
+
+@gate("sanity", 240)
+def sanity(session: Session) -> None:
+    """`ansible-test sanity` over a copy that lies where it wants a collection; no ignore file."""
+    present(session, "plugins/modules")
+    shutil.rmtree(COLLECTION, ignore_errors=True)
+    COLLECTION.mkdir(parents=True)
+    skip = shutil.ignore_patterns("__pycache__", "*.pyc")
+    for name in SHIPPED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, COLLECTION / name, ignore=skip)
+        elif source.is_file():
+            (COLLECTION / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, COLLECTION / name)
+    # ansible-test asks git for the files; the checkout's git would say that build/ has none.
+    session.run("git", "init", "--quiet", str(COLLECTION))
+    cache = SANITY_HOME / ".ansible" / "test" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    # The name carries the pip version that the locked ansible-test would download.
+    shutil.copy2(ROOT / "tools" / "get_pip.py", cache / "get_pip_24_2.py")
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    with session.chdir(COLLECTION):
+        told = ("--python", python, "--color", "no", *session.posargs)
+        run(session, "ansible-test", "sanity", *told, HOME=str(SANITY_HOME))
+
+
+@gate("unit", 30)
+def unit(session: Session) -> None:
+    """The agents' unit tests: no socket, no server."""
+    pytest(session, "unit", "-n", "2", *present(session, "agents/tests/unit"))
+
+
+@gate("modules", 120)
+def modules(session: Session) -> None:
+    """The Ansible modules against real servers."""
+    pytest(session, "modules", *present(session, "tests/modules"))
+
+
+@gate("integration", 240)
+def integration(session: Session) -> None:
+    """Adapters, SDK and agents against real OpenBao and NATS."""
+    pytest(session, "integration", *present(session, "agents/tests/integration"))
+
+
+@gate("idempotence", 300)
+def idempotence(session: Session) -> None:
+    """`site.yml` twice on the local platform; the second run changes nothing."""
+    pytest(session, "idempotence", *present(session, "tests/idempotence"))
+
+
+@gate("docs", 20)
+def docs(session: Session) -> None:
+    """Mkdocs, strict: no dead link, no page outside the map."""
+    run(session, "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(BUILD / "site"))
+
+
+@gate("reuse", 20)
+def reuse(session: Session) -> None:
+    """Every file has a licence and a copyright holder."""
+    run(session, "reuse", "lint", "--quiet", REUSE_ENCODING_MODULE="charset_normalizer")
+
+
+@gate("lock", 60, default=False)
+def lock(session: Session) -> None:
+    """Resolve requirements/*.in anew, with hashes, for every supported Python."""
+    universal = ("--universal", "--generate-hashes", "--python-version", "3.11")
+    told = ("--quiet", "--custom-compile-command", "make lock", *session.posargs)
+    for inputs, output in (
+        (("requirements/bootstrap.in",), "requirements/bootstrap.txt"),
+        (("agents/pyproject.toml", "requirements/dev.in"), "requirements/dev.txt"),
+    ):
+        run(session, "uv", "pip", "compile", *universal, *told, *inputs, "-o", output)
