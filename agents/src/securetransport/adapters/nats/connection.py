@@ -29,6 +29,7 @@ from nats.aio.subscription import Subscription as NatsSubscription
 
 from securetransport.adapters.nats import direct
 from securetransport.adapters.nats.errors import (
+    is_authorization_refusal,
     is_closing_noise,
     permission_violation,
     translate,
@@ -506,7 +507,10 @@ class Connection:
             self._slow_down()
         if self._is_closing or repeated or (self._up.is_set() and is_closing_noise(error)):
             return
-        self._emit(BusEventKind.ERROR, self._last_error)
+        refused = is_authorization_refusal(self._last_error)
+        self._emit(
+            BusEventKind.PERMISSION_DENIED if refused else BusEventKind.ERROR, self._last_error
+        )
 
     def _slow_down(self) -> None:
         """Reconnect fast at first, then once a second: a refused client must not hammer servers."""

@@ -34,6 +34,11 @@ def is_closing_noise(error: BaseException) -> bool:
     return isinstance(error, harmless) and not isinstance(error, ssl.SSLCertVerificationError)
 
 
+def is_authorization_refusal(text: str) -> bool:
+    """Tell whether a server says that it has no user for this certificate."""
+    return any(word in text.lower() for word in _REFUSED)
+
+
 def translate(error: BaseException, doing: str) -> SecureTransportError:
     """Return our error for one of nats-py or the operating system.
 
@@ -42,9 +47,7 @@ def translate(error: BaseException, doing: str) -> SecureTransportError:
         doing: What was tried, for the text.
     """
     text = _reason(error)
-    if isinstance(error, nats_errors.AuthorizationError) or any(
-        word in text.lower() for word in _REFUSED
-    ):
+    if isinstance(error, nats_errors.AuthorizationError) or is_authorization_refusal(text):
         return PermissionDeniedError(f"{doing}: refused by the server", reason=text)
     if isinstance(error, nats_errors.MaxPayloadError):
         return RejectedMessageError(f"{doing}: larger than the server accepts")

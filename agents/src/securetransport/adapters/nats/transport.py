@@ -19,6 +19,15 @@ from nats.aio.transport import TcpTransport
 _SHUTDOWN_SECONDS: Final = 0.2
 
 
+class _TlsReaderProtocol(asyncio.StreamReaderProtocol):
+    """A reader over TLS, where a half-closed connection does not exist."""
+
+    def eof_received(self) -> bool:
+        """Feed the end to the reader; returning true would only make asyncio warn."""
+        super().eof_received()
+        return False
+
+
 class QuickTransport(TcpTransport):
     """TCP, upgraded to TLS by the client; a close takes at most a fraction of a second."""
 
@@ -38,7 +47,7 @@ class QuickTransport(TcpTransport):
             raise ConnectionResetError("connection closed before the TLS handshake")
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=2**18, loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        protocol = _TlsReaderProtocol(reader, loop=loop)
         upgrade = loop.start_tls(
             self._io_writer.transport,
             protocol,
