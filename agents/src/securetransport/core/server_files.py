@@ -148,19 +148,30 @@ class ServerView:
         """Return the views that must agree with the files."""
         return (self.client, self.route) if self.has_route else (self.client,)
 
-    def serves(self, files: FilesInForce) -> bool:
-        """Tell whether every port shows exactly ``files``; unknown counts as no."""
+    def shows(self, files: FilesInForce) -> bool:
+        """Tell whether every port shows leaf and names of ``files``; unknown counts as no."""
         shown = PortView(files.leaf.fingerprint, files.names)
-        return (
-            self.is_running
-            and all(port == shown for port in self.ports())
-            and files.leaf.proves_policy == files.policy_version
-        )
+        return self.is_running and all(port == shown for port in self.ports())
+
+    def serves(self, files: FilesInForce) -> bool:
+        """Tell whether ``files`` are shown to be in force, the broker policy among them."""
+        return self.shows(files) and files.leaf.proves_policy == files.policy_version
 
     def shows_other_than(self, files: FilesInForce) -> bool:
         """Tell whether a port answered and showed something else; unknown counts as no."""
         shown = PortView(files.leaf.fingerprint, files.names)
         return self.is_running and any(port not in (None, shown) for port in self.ports())
+
+    def difference(self, files: FilesInForce) -> str:
+        """Return in words what the ports show instead of ``files``."""
+        if not self.is_running:
+            return "the server does not run"
+        labels = ("client", "route")
+        return "; ".join(
+            f"{label} port {text}"
+            for label, port in zip(labels, self.ports(), strict=False)
+            if (text := _difference(port, files))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +186,10 @@ class Observation:
         wanted_content: Digest of what the files should be with ``leaf``; ``None`` without one.
         server: The server as seen from outside.
         attested: The keeper's last statement, ``None`` when there is none or it is unknown.
+        is_renewal_due: The leaf's time came by the monotonic clock, whatever the wall clock says.
         is_turn: Rule 3 lets this server move to the active epoch.
         may_issue: No backoff holds a new leaf.
+        may_write: The wanted files were not refused by the server's own check a moment ago.
         may_reload: No backoff holds a reload.
         is_reload_owed: Files were replaced and the server was not told since.
         attest_every: How old a statement may grow before it is repeated.
@@ -189,8 +202,10 @@ class Observation:
     wanted_content: str | None
     server: ServerView
     attested: KeeperAttestation | None
+    is_renewal_due: bool = False
     is_turn: bool = True
     may_issue: bool = True
+    may_write: bool = True
     may_reload: bool = True
     is_reload_owed: bool = False
     attest_every: timedelta = timedelta(seconds=10)
@@ -237,13 +252,21 @@ def next_step(seen: Observation) -> Step:
         return Rest("a verified trust bundle and broker policy")
     if wanted.bundle.active is None:
         return Rest("an active epoch in the trust bundle")
-    need = leaf_need(seen.leaf, wanted, seen.at)
+    need = leaf_need(seen.leaf, wanted, seen.at, is_due=seen.is_renewal_due)
     if need and seen.may_issue and (need is not LeafNeed.NOT_ACTIVE or seen.is_turn):
         return IssueLeaf(need)
+    return _step_of_files(seen, need)
+
+
+def _step_of_files(seen: Observation, need: LeafNeed | None) -> Step:
+    """Apply rule 4: the leaf is what can be had, are the files?"""
     if seen.leaf is None:
         return Rest("a server leaf")
-    if seen.in_force is None or seen.in_force.content != seen.wanted_content:
+    is_right = seen.in_force is not None and seen.in_force.content == seen.wanted_content
+    if not is_right and seen.may_write:
         return WriteFiles()
+    if seen.in_force is None:
+        return Rest("files that the server's own check accepts")
     return _step_of_server(seen, seen.in_force, need)
 
 
@@ -258,8 +281,17 @@ def _step_of_server(seen: Observation, files: FilesInForce, need: LeafNeed | Non
     return Rest(_missing(seen, need, served=served))
 
 
-def leaf_need(leaf: LeafFacts | None, wanted: Wanted, at: datetime) -> LeafNeed | None:
-    """Return why a new leaf is needed, ``None`` when the one in hand is right."""
+def leaf_need(
+    leaf: LeafFacts | None, wanted: Wanted, at: datetime, *, is_due: bool = False
+) -> LeafNeed | None:
+    """Return why a new leaf is needed, ``None`` when the one in hand is right.
+
+    Args:
+        leaf: The leaf in hand.
+        wanted: The documents to follow.
+        at: Now.
+        is_due: It is time to renew whatever ``at`` says.
+    """
     if leaf is None:
         return LeafNeed.MISSING
     if at >= leaf.not_after:
@@ -270,7 +302,7 @@ def leaf_need(leaf: LeafFacts | None, wanted: Wanted, at: datetime) -> LeafNeed 
         return LeafNeed.NOT_ACTIVE
     if leaf.proves_policy != wanted.policy_version:
         return LeafNeed.POLICY
-    return LeafNeed.AGE if at >= leaf.renew_at else None
+    return LeafNeed.AGE if is_due or at >= leaf.renew_at else None
 
 
 def is_leaf_acceptable(epoch: EpochNumber, issuer: str, wanted: Wanted, *, is_urgent: bool) -> bool:
@@ -343,6 +375,16 @@ def attestation(
         is_served=is_served,
         attested_at=at,
     )
+
+
+def _difference(port: PortView | None, files: FilesInForce) -> str:
+    if port is None:
+        return "does not answer"
+    if port.leaf != files.leaf.fingerprint:
+        return f"serves leaf {port.leaf[:16]}, not {files.leaf.fingerprint[:16]}"
+    if port.names != files.names:
+        return f"lists {sorted(port.names)}, not {sorted(files.names)}"
+    return ""
 
 
 def _is_attestation_due(seen: Observation, files: FilesInForce, *, served: bool) -> bool:

@@ -1,0 +1,221 @@
+"""The files a server reads, replaced as a whole: a folder per set, one symlink names that in force.
+
+::
+
+    managed/
+      generations/41/  tls.crt tls.key ca.crt broker.conf tls.conf generation.json
+      generations/42/  …
+      current      -> generations/42
+      tls.crt      -> current/tls.crt      (tls.key, ca.crt, broker.conf, tls.conf likewise)
+      ready.json      what ``exec-server`` looks at
+
+A rename of ``current`` replaces everything in one instant. A reader that opens certificate and key
+through ``managed/`` one after the other could still get them from two sets, when the rename falls
+between its two opens. So ``tls.conf`` exists: it names the three files *inside its own set* by
+absolute path, and a server that includes it gets one set with one open::
+
+    tls { include ./managed/tls.conf, verify_and_map: true }
+
+The set before the current one is kept for readers that opened the older ``tls.conf``; what is older
+or was never finished is removed at the next write.
+
+Source: docs/decisions/keeper-files.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import AwareDatetime, ValidationError
+
+from securetransport.adapters.files import ensure_private_dir, write_atomic
+from securetransport.core.epochs import EpochNumber
+from securetransport.core.model import Document, Version
+from securetransport.core.names import Fingerprint
+from securetransport.core.server_files import FilesInForce, LeafFacts, content_digest
+
+CERTIFICATE: Final = "tls.crt"
+PRIVATE_KEY: Final = "tls.key"
+ANCHORS: Final = "ca.crt"
+BROKER: Final = "broker.conf"
+TLS_PATHS: Final = "tls.conf"
+READY: Final = "ready.json"
+MATERIAL: Final = (CERTIFICATE, PRIVATE_KEY, ANCHORS, BROKER)
+_FACTS: Final = "generation.json"
+_CURRENT: Final = "current"
+_FOLDER: Final = "generations"
+_KEPT: Final = 2
+
+
+class _StoredLeaf(Document):
+    """:class:`LeafFacts` on disk."""
+
+    fingerprint: Fingerprint
+    epoch: EpochNumber
+    issuer: str
+    not_after: AwareDatetime
+    renew_at: AwareDatetime
+    proves_policy: Version
+
+
+class _StoredFacts(Document):
+    """:class:`FilesInForce` on disk."""
+
+    content: str
+    digest: str
+    names: tuple[str, ...]
+    bundle_version: Version
+    policy_version: Version
+    leaf: _StoredLeaf
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One complete set.
+
+    Attributes:
+        number: Rises with every set written.
+        path: Its folder.
+        facts: What it holds.
+        files: Name to bytes of the four files in :data:`MATERIAL`.
+    """
+
+    number: int
+    path: Path
+    facts: FilesInForce
+    files: Mapping[str, bytes]
+
+    def __repr__(self) -> str:
+        """Return number and leaf; the private key stays out of logs."""
+        return f"Generation({self.number}, {self.facts.leaf.fingerprint[:16]})"
+
+
+class Generations:
+    """The folder ``managed/`` of one server; only its keeper writes there."""
+
+    def __init__(self, managed: Path) -> None:
+        self._managed = managed
+        self._folder = managed / _FOLDER
+
+    def current(self) -> Generation | None:
+        """Return the set in force; ``None`` when there is none or it is damaged."""
+        try:
+            target = (self._managed / _CURRENT).readlink()
+            number = int(target.name)
+            path = self._folder / target.name
+            files = {name: (path / name).read_bytes() for name in MATERIAL}
+            stored = _StoredFacts.from_bytes((path / _FACTS).read_bytes())
+            paths = (path / TLS_PATHS).read_text()
+        except (OSError, ValueError, ValidationError):
+            return None
+        is_whole = stored.content == content_digest(files) and paths == _tls_conf(path)
+        return Generation(number, path, _from_stored(stored), files) if is_whole else None
+
+    def prepare(self, files: Mapping[str, bytes], facts: FilesInForce) -> Generation:
+        """Write a new set beside the one in force, to be checked and then switched to.
+
+        Args:
+            files: The four files of :data:`MATERIAL`; ``facts.content`` must be their digest.
+            facts: What they hold.
+        """
+        ensure_private_dir(self._managed)
+        ensure_private_dir(self._folder)
+        self._remove_old()
+        number = max(self._numbers(), default=0) + 1
+        path = self._folder / str(number)
+        ensure_private_dir(path)
+        for name in MATERIAL:
+            write_atomic(path / name, files[name], mode=0o600)
+        write_atomic(path / TLS_PATHS, _tls_conf(path).encode(), mode=0o600)
+        write_atomic(path / _FACTS, _to_stored(facts).to_bytes(), mode=0o600)
+        return Generation(number, path, facts, files)
+
+    def switch(self, generation: Generation) -> None:
+        """Put a prepared set in force, in one rename."""
+        _replace_link(self._managed / _CURRENT, Path(_FOLDER) / generation.path.name)
+        for name in (*MATERIAL, TLS_PATHS):
+            link, target = self._managed / name, Path(_CURRENT) / name
+            if not link.is_symlink() or link.readlink() != target:
+                _replace_link(link, target)
+        _sync_folder(self._managed)
+
+    def discard(self, generation: Generation) -> None:
+        """Remove a prepared set that failed its check."""
+        shutil.rmtree(generation.path, ignore_errors=True)
+
+    def _numbers(self) -> list[int]:
+        return [int(entry.name) for entry in self._folder.iterdir() if entry.name.isdecimal()]
+
+    def _remove_old(self) -> None:
+        current = self.current()
+        used = current.number if current else max(self._numbers(), default=0)
+        for number in self._numbers():
+            if not used - _KEPT < number <= used:
+                shutil.rmtree(self._folder / str(number), ignore_errors=True)
+
+
+def _tls_conf(path: Path) -> str:
+    folder = path.absolute()
+    return (
+        f'cert_file: "{folder / CERTIFICATE}"\n'
+        f'key_file: "{folder / PRIVATE_KEY}"\n'
+        f'ca_file: "{folder / ANCHORS}"\n'
+    )
+
+
+def _replace_link(link: Path, target: Path) -> None:
+    temporary = link.with_name(f".{link.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _from_stored(stored: _StoredFacts) -> FilesInForce:
+    leaf = stored.leaf
+    return FilesInForce(
+        content=stored.content,
+        digest=stored.digest,
+        names=frozenset(stored.names),
+        bundle_version=stored.bundle_version,
+        policy_version=stored.policy_version,
+        leaf=LeafFacts(
+            fingerprint=leaf.fingerprint,
+            epoch=leaf.epoch,
+            issuer=leaf.issuer,
+            not_after=leaf.not_after,
+            renew_at=leaf.renew_at,
+            proves_policy=leaf.proves_policy,
+        ),
+    )
+
+
+def _to_stored(facts: FilesInForce) -> _StoredFacts:
+    leaf = facts.leaf
+    return _StoredFacts(
+        content=facts.content,
+        digest=facts.digest,
+        names=tuple(sorted(facts.names)),
+        bundle_version=facts.bundle_version,
+        policy_version=facts.policy_version,
+        leaf=_StoredLeaf(
+            fingerprint=leaf.fingerprint,
+            epoch=leaf.epoch,
+            issuer=leaf.issuer,
+            not_after=leaf.not_after,
+            renew_at=leaf.renew_at,
+            proves_policy=leaf.proves_policy,
+        ),
+    )

@@ -1,0 +1,129 @@
+"""What goes into the files: the leaf with its chain, the trust set, the users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from securetransport.core import server_files, trust
+from securetransport.core.acl import render_broker_conf
+from securetransport.core.crypto import x509
+from securetransport.core.errors import RejectedDocumentError
+from securetransport.core.model import BrokerPolicy, TrustBundle
+from securetransport.core.names import NATS_SERVER, Fingerprint, spiffe_id
+from securetransport.core.ports import TlsIdentity
+from securetransport.core.server_files import FilesInForce, LeafFacts, Wanted
+from securetransport.keeper.generations import (
+    ANCHORS,
+    BROKER,
+    CERTIFICATE,
+    PRIVATE_KEY,
+    Generation,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LeafMaterial:
+    """A server leaf that may be written.
+
+    Attributes:
+        facts: What it is.
+        chain: ``tls.crt``: the leaf and the intermediate that signed it, PEM.
+        private_key: ``tls.key``. Never logged.
+    """
+
+    facts: LeafFacts
+    chain: bytes
+    private_key: bytes
+
+    def __repr__(self) -> str:
+        """Return what identifies the leaf; the key stays out of logs."""
+        return f"LeafMaterial({self.facts.issuer}, {self.facts.fingerprint[:16]})"
+
+
+def material_of(generation: Generation) -> LeafMaterial:
+    """Return the leaf of files in force."""
+    files = generation.files
+    return LeafMaterial(generation.facts.leaf, files[CERTIFICATE], files[PRIVATE_KEY])
+
+
+def accept_leaf(  # noqa: PLR0913  # what a leaf is judged by
+    identity: TlsIdentity,
+    wanted: Wanted,
+    *,
+    server: str,
+    trust_domain: str,
+    at: datetime,
+    is_urgent: bool,
+) -> LeafMaterial:
+    """Return a leaf that OpenBao just signed, if it is one that the trust set accepts.
+
+    Args:
+        identity: Leaf and key.
+        wanted: The documents to follow.
+        server: Whose leaf.
+        trust_domain: Host part of the URI SAN.
+        at: When it was issued.
+        is_urgent: There is no usable leaf.
+
+    Raises:
+        RejectedDocumentError: Wrong issuer, wrong signature or wrong identity.
+    """
+    issuer = identity.issuer_common_name
+    epoch = x509.epoch_of_common_name(issuer)
+    if epoch is None or not server_files.is_leaf_acceptable(
+        epoch, issuer, wanted, is_urgent=is_urgent
+    ):
+        raise RejectedDocumentError(
+            "OpenBao signed with another issuer than the active one",
+            issuer=issuer,
+            active=wanted.bundle.active,
+        )
+    issuer_der = _certificate_named(wanted.bundle, issuer)
+    leaf_der = x509.pem_to_der(identity.certificate)
+    x509.check_signed_by(leaf_der, issuer_der)
+    uri = spiffe_id(trust_domain, NATS_SERVER)
+    if x509.describe(leaf_der).uri_sans != (uri,):
+        raise RejectedDocumentError("OpenBao signed another identity", expected=uri)
+    life = identity.not_after - at
+    facts = LeafFacts(
+        fingerprint=Fingerprint(identity.fingerprint),
+        epoch=epoch,
+        issuer=issuer,
+        not_after=identity.not_after,
+        renew_at=at + life * server_files.renewal_fraction(server),
+        proves_policy=wanted.policy_version,
+    )
+    chain = x509.der_to_pem(leaf_der) + x509.der_to_pem(issuer_der)
+    return LeafMaterial(facts, chain.encode(), identity.private_key.encode())
+
+
+def render(wanted: Wanted, policy: BrokerPolicy, leaf: LeafMaterial) -> Mapping[str, bytes]:
+    """Return name to content of the files that should be in force."""
+    anchors = "".join(x509.der_to_pem(der) for der in trust.anchors(wanted.bundle))
+    return {
+        CERTIFICATE: leaf.chain,
+        PRIVATE_KEY: leaf.private_key,
+        ANCHORS: anchors.encode(),
+        BROKER: render_broker_conf(policy).encode(),
+    }
+
+
+def facts_of(wanted: Wanted, leaf: LeafMaterial, files: Mapping[str, bytes]) -> FilesInForce:
+    """Return what ``files`` hold."""
+    return FilesInForce(
+        content=server_files.content_digest(files),
+        digest=wanted.bundle.digest,
+        names=wanted.names,
+        bundle_version=wanted.bundle_version,
+        policy_version=wanted.policy_version,
+        leaf=leaf.facts,
+    )
+
+
+def _certificate_named(bundle: TrustBundle, common_name: str) -> bytes:
+    for entry in bundle.issuers:
+        if entry.common_name == common_name:
+            return entry.certificate
+    raise RejectedDocumentError("issuer is not in the trust bundle", issuer=common_name)

@@ -1,0 +1,398 @@
+"""The keeper's loop: look, ask ``core.server_files`` for one step, carry it out, look again.
+
+One round reads OpenBao, then takes steps until there is nothing to do. A round does not fail
+because OpenBao is away: what is on disk is still watched and repaired, and the server goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from securetransport.adapters.files import ensure_private_dir
+from securetransport.core import server_files
+from securetransport.core.clock import Clock
+from securetransport.core.documents import PublicKeyLookup
+from securetransport.core.errors import SecureTransportError
+from securetransport.core.model import DocumentKind
+from securetransport.core.names import KV_BROKER_POLICY, KV_TRUST_BUNDLE
+from securetransport.core.ports import LeafSource, SecretStore
+from securetransport.core.server_files import LeafNeed, Observation, ServerView, Step, Wanted
+from securetransport.core.trust import AcceptedTrust, accept_trust
+from securetransport.keeper.documents import AcceptedPolicy, KeptDocument, accept_policy
+from securetransport.keeper.generations import Generation, Generations
+from securetransport.keeper.material import (
+    LeafMaterial,
+    accept_leaf,
+    facts_of,
+    material_of,
+    render,
+)
+from securetransport.keeper.ready import write_ready
+from securetransport.keeper.server import FilesRefusedError, LocalServer
+from securetransport.keeper.settings import KeeperSettings
+from securetransport.keeper.statements import Statements, Turn
+from securetransport.keeper.telemetry import KeeperTelemetry
+from securetransport.runtime.logs import get_logger
+from securetransport.runtime.supervisor import Backoff
+
+_MOST_STEPS: Final = 16  # a round that needs more has a bug; the next one goes on anyway
+_TURN_POLL: Final = timedelta(milliseconds=200)
+_READY_EVERY_SECONDS: Final = 10.0
+_FIRST_HOLD_SECONDS: Final = 0.5
+_URGENT: Final = frozenset({LeafNeed.MISSING, LeafNeed.EXPIRED, LeafNeed.UNTRUSTED})
+
+
+class Hold:
+    """Keeps a failing step from being repeated at once; each failure holds longer, up to 8 s."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._backoff = Backoff(_FIRST_HOLD_SECONDS, 8.0)
+        self._until = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the step may be tried."""
+        return self._clock.monotonic() >= self._until
+
+    def failed(self) -> None:
+        """Hold the step."""
+        self._until = self._clock.monotonic() + self._backoff.next_seconds()
+
+    def done(self) -> None:
+        """Forget the failures."""
+        self._backoff.reset()
+        self._until = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside world of a keeper, chosen by ``app``."""
+
+    store: SecretStore
+    leafs: LeafSource
+    server: LocalServer
+    keys: PublicKeyLookup
+    clock: Clock
+
+
+class Keeper:
+    """Keeps one server's files in force."""
+
+    def __init__(self, settings: KeeperSettings, ports: Ports, telemetry: KeeperTelemetry) -> None:
+        self._settings = settings
+        self._name = settings.server.name
+        self._ports = ports
+        self._clock = ports.clock
+        self._telemetry = telemetry
+        self._log = get_logger(server=self._name)
+        self._generations = Generations(settings.server.managed_dir)
+        self._statements = Statements(ports.store, self._name)
+        self._turn = Turn(
+            self._statements,
+            self._name,
+            settings.server.order,
+            timedelta(seconds=settings.timing.turn_limit_seconds),
+            ports.clock,
+        )
+        state_dir = ensure_private_dir(settings.paths.state_dir)
+        skew, keys = settings.profile_value().clock_skew, ports.keys
+        self._trust: KeptDocument[AcceptedTrust] = KeptDocument(
+            DocumentKind.TRUST_BUNDLE,
+            state_dir / "trust-bundle",
+            lambda data, at, newest: accept_trust(data, keys, at=at, newest=newest, skew=skew),
+            telemetry,
+        )
+        self._policy: KeptDocument[AcceptedPolicy] = KeptDocument(
+            DocumentKind.BROKER_POLICY,
+            state_dir / "broker-policy",
+            lambda data, at, newest: accept_policy(data, keys, at=at, newest=newest, skew=skew),
+            telemetry,
+        )
+        self._generation: Generation | None = None
+        self._leaf: LeafMaterial | None = None
+        self._renew_at_monotonic: float | None = None
+        self._view = ServerView(is_running=False)
+        self._viewed_at: float | None = None
+        self._is_reload_owed = False
+        self._issue_hold, self._write_hold = Hold(self._clock), Hold(self._clock)
+        self._reload_hold = Hold(self._clock)
+        self._refused_content = ""
+        self._away_since: float | None = None
+        self._ready_at: float | None = None
+        self._ready_content = ""
+        self._waits_for: str | None = "the first round"
+        self._is_turn = True
+
+    # --- what the app calls -------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Take up what an earlier run left on disk; called once before the first round."""
+        at = self._clock.now()
+        self._trust.restore(at)
+        self._policy.restore(at)
+        self._generation = self._generations.current()
+        if self._generation is not None:
+            self._leaf = material_of(self._generation)
+
+    def interval(self) -> timedelta:
+        """Return how long to rest after a round."""
+        poll = timedelta(seconds=self._settings.timing.poll_seconds)
+        return poll if self._is_turn else min(poll, _TURN_POLL)
+
+    def not_ready_reasons(self) -> list[str]:
+        """Return what is not in force, and since when OpenBao is away."""
+        reasons = []
+        if self._away_since is not None:
+            seconds = self._clock.monotonic() - self._away_since
+            left = self._leaf.facts.not_after - self._clock.now() if self._leaf else timedelta(0)
+            reasons.append(
+                f"OpenBao has not answered for {seconds:.0f} s;"
+                f" the server leaf lasts {max(left.total_seconds(), 0):.0f} s more"
+            )
+        if self._waits_for is not None:
+            reasons.append(f"waits for {self._waits_for}")
+        return reasons
+
+    async def round(self) -> None:
+        """Do everything that is to be done now."""
+        await self._fetch()
+        for _ in range(_MOST_STEPS):
+            step = server_files.next_step(await self._observe())
+            if not await self._carry_out(step):
+                break
+        self._state_readiness()
+        self._measure()
+
+    # --- look ---------------------------------------------------------------------------------
+
+    async def _fetch(self) -> None:
+        store = self._ports.store
+        try:
+            trust, policy = await asyncio.gather(
+                store.kv_get(KV_TRUST_BUNDLE), store.kv_get(KV_BROKER_POLICY)
+            )
+        except SecureTransportError as err:
+            if self._away_since is None:
+                self._away_since = self._clock.monotonic()
+                self._log.warning("openbao_away", kind=type(err).__name__, error=str(err))
+            return
+        if self._away_since is not None:
+            seconds = round(self._clock.monotonic() - self._away_since, 1)
+            self._away_since = None
+            self._log.info("openbao_back", seconds=seconds)
+        at = self._clock.now()
+        self._trust.offer(trust.value if trust else None, at)
+        self._policy.offer(policy.value if policy else None, at)
+
+    def _wanted(self) -> Wanted | None:
+        trust, policy = self._trust.current, self._policy.current
+        if trust is None or policy is None:
+            return None
+        return Wanted(trust.bundle, trust.version, policy.version)
+
+    def _files(self, wanted: Wanted | None) -> Mapping[str, bytes] | None:
+        if wanted is None or self._leaf is None or self._policy.current is None:
+            return None
+        return render(wanted, self._policy.current.policy, self._leaf)
+
+    async def _observe(self) -> Observation:
+        wanted = self._wanted()
+        files = self._files(wanted)
+        content = server_files.content_digest(files) if files else None
+        self._generation = self._generations.current()
+        facts = self._generation.facts if self._generation else None
+        await self._look(facts)
+        leaf = self._leaf.facts if self._leaf else None
+        active = wanted.bundle.active if wanted else None
+        is_moving = leaf is not None and active is not None and leaf.epoch != active
+        self._is_turn = await self._turn.has_come(active) if is_moving and active else True
+        return Observation(
+            at=self._clock.now(),
+            wanted=wanted,
+            leaf=leaf,
+            in_force=facts,
+            wanted_content=content,
+            server=self._view,
+            attested=self._statements.own,
+            is_renewal_due=self._is_renewal_due(),
+            is_turn=self._is_turn,
+            may_issue=self._issue_hold.is_over and self._away_since is None,
+            may_write=content != self._refused_content or self._write_hold.is_over,
+            may_reload=self._reload_hold.is_over,
+            is_reload_owed=self._is_reload_owed,
+            attest_every=timedelta(seconds=self._settings.timing.attest_every_seconds),
+        )
+
+    def _is_renewal_due(self) -> bool:
+        """Tell whether the leaf's time has come by the monotonic clock, which never jumps."""
+        due = self._renew_at_monotonic
+        return due is not None and self._clock.monotonic() >= due
+
+    async def _look(self, facts: server_files.FilesInForce | None) -> None:
+        """Probe the server if it is not known to be right, or from time to time."""
+        now = self._clock.monotonic()
+        is_settled = (
+            facts is not None
+            and self._viewed_at is not None
+            and self._view.serves(facts)
+            and now - self._viewed_at < self._settings.timing.probe_every_seconds
+            and self._ports.server.process() is not None
+        )
+        if not is_settled:
+            self._view = await self._ports.server.look()
+            self._viewed_at = now
+
+    # --- act ----------------------------------------------------------------------------------
+
+    async def _carry_out(self, step: Step) -> bool:
+        """Take a step; returns whether to look again at once."""
+        match step:
+            case server_files.IssueLeaf():
+                await self._issue(step.need)
+            case server_files.WriteFiles():
+                await self._write()
+            case server_files.ReloadServer():
+                await self._reload()
+            case server_files.Attest():
+                return await self._attest(is_served=step.is_served)
+            case server_files.Rest():
+                self._rest(step.waits_for)
+                return False
+        return True
+
+    async def _issue(self, need: LeafNeed) -> None:
+        wanted = self._wanted()
+        if wanted is None:
+            return
+        try:
+            identity = await self._ports.leafs.issue()
+            leaf = accept_leaf(
+                identity,
+                wanted,
+                server=self._name,
+                trust_domain=self._settings.identity.trust_domain,
+                at=self._clock.now(),
+                is_urgent=need in _URGENT,
+            )
+        except SecureTransportError as err:
+            self._issue_hold.failed()
+            self._telemetry.leafs_failed.labels(need.value).inc()
+            self._log.warning("leaf_not_issued", reason=need.value, error=str(err))
+            return
+        self._issue_hold.done()
+        self._leaf = leaf
+        lead = (leaf.facts.renew_at - self._clock.now()).total_seconds()
+        self._renew_at_monotonic = self._clock.monotonic() + lead
+        self._telemetry.leafs_issued.labels(need.value).inc()
+        self._log.info(
+            "leaf_issued",
+            reason=need.value,
+            epoch=leaf.facts.epoch,
+            fingerprint=leaf.facts.fingerprint[:16],
+        )
+
+    async def _write(self) -> None:
+        wanted = self._wanted()
+        files = self._files(wanted)
+        if wanted is None or files is None or self._leaf is None:
+            return
+        facts = facts_of(wanted, self._leaf, files)
+        generation = await asyncio.to_thread(self._generations.prepare, files, facts)
+        try:
+            await self._ports.server.check(generation)
+        except FilesRefusedError as err:
+            self._generations.discard(generation)
+            self._refused_content = facts.content
+            self._write_hold.failed()
+            self._telemetry.files_refused.inc()
+            self._log.error("files_refused", error=str(err), version=str(wanted.bundle_version))
+            return
+        self._generations.switch(generation)
+        self._write_hold.done()
+        self._generation = generation
+        self._is_reload_owed = True
+        self._reload_hold.done()
+        self._telemetry.generations.inc()
+        self._log.info(
+            "files_written",
+            count=generation.number,
+            digest=facts.digest[:16],
+            version=str(facts.bundle_version),
+            fingerprint=facts.leaf.fingerprint[:16],
+        )
+        self._state_readiness()
+
+    async def _reload(self) -> None:
+        generation = self._generation
+        if generation is None:
+            return
+        began = self._clock.monotonic()
+        if not self._ports.server.signal_reload():
+            self._telemetry.reloads.labels("no_process").inc()
+            self._viewed_at = None
+            self._is_reload_owed = False  # a server that starts now reads the new files
+            return
+        wait = self._settings.timing.reload_wait_seconds
+        self._view = await self._ports.server.wait_until_served(generation.facts, wait)
+        self._viewed_at = self._clock.monotonic()
+        seconds = round(self._viewed_at - began, 3)
+        if self._view.shows(generation.facts):
+            self._is_reload_owed = False
+            self._reload_hold.done()
+            self._telemetry.reloads.labels("done").inc()
+            self._log.info("server_reloaded", count=generation.number, seconds=seconds)
+            return
+        self._reload_hold.failed()
+        self._telemetry.reloads.labels("not_taken").inc()
+        problem = await self._ports.server.problem_of_config()
+        reason = problem or self._view.difference(generation.facts)
+        self._log.error("reload_not_taken", reason=reason, seconds=seconds)
+
+    async def _attest(self, *, is_served: bool) -> bool:
+        if self._generation is None or self._away_since is not None:
+            self._rest("OpenBao")
+            return False
+        statement = server_files.attestation(
+            self._name, self._generation.facts, self._clock.now(), is_served=is_served
+        )
+        try:
+            await self._statements.write(statement)
+        except SecureTransportError as err:
+            self._log.warning("statement_not_written", kind=type(err).__name__, error=str(err))
+            self._rest("OpenBao to take the keeper's statement")
+            return False
+        self._telemetry.attestations.inc()
+        return True
+
+    def _rest(self, waits_for: str | None) -> None:
+        if waits_for != self._waits_for:
+            self._log.info("keeper_rests", reason=waits_for or "all is in force")
+        self._waits_for = waits_for
+
+    def _state_readiness(self) -> None:
+        """Tell ``exec-server`` about verified files; needs verified documents in hand."""
+        generation, now = self._generation, self._clock.monotonic()
+        if generation is None or self._wanted() is None:
+            return
+        is_known = self._ready_content == generation.facts.content
+        if is_known and self._ready_at is not None and now - self._ready_at < _READY_EVERY_SECONDS:
+            return
+        write_ready(self._settings.server.managed_dir, self._name, generation, self._clock.now())
+        self._ready_at, self._ready_content = now, generation.facts.content
+
+    def _measure(self) -> None:
+        at, generation = self._clock.now(), self._generation
+        facts = generation.facts if generation else None
+        self._telemetry.observe_leaf(facts.leaf.not_after if facts else None, at)
+        self._telemetry.is_served.set(int(facts is not None and self._view.serves(facts)))
+        away = self._away_since
+        self._telemetry.openbao_away_seconds.set(
+            self._clock.monotonic() - away if away is not None else 0
+        )
+        documents = (self._trust.current, self._policy.current)
+        self._telemetry.stale_documents.set(sum(1 for d in documents if d and d.is_stale(at)))
