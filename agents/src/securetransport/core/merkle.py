@@ -69,6 +69,21 @@ def inclusion_proof(leaf_hashes: Sequence[bytes], index: int) -> tuple[bytes, ..
     )
 
 
+def inclusion_proofs(leaf_hashes: Sequence[bytes]) -> tuple[bytes, list[tuple[bytes, ...]]]:
+    """Return the root and the proof of every leaf; all subtrees are hashed once.
+
+    The same as :func:`tree_root` and :func:`inclusion_proof` for each index, in O(n log n).
+    """
+    size = len(leaf_hashes)
+    if size <= 1:
+        return tree_root(leaf_hashes), [()] * size
+    middle = _split(size)
+    left_root, left = inclusion_proofs(leaf_hashes[:middle])
+    right_root, right = inclusion_proofs(leaf_hashes[middle:])
+    proofs = [(*proof, right_root) for proof in left] + [(*proof, left_root) for proof in right]
+    return node_hash(left_root, right_root), proofs
+
+
 def root_from_proof(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
     """Return the root that a proof leads to; the caller compares it with the signed one.
 
