@@ -30,7 +30,8 @@ options:
 requirements:
   - hvac >= 2.4.0
 notes:
-  - Nothing from the environment (proxies, C(VAULT_TOKEN) or C(BAO_ADDR)) changes where a call goes or as whom.
+  - Nothing from the environment (proxies, C(VAULT_TOKEN) or C(BAO_ADDR)) changes where a call
+    goes or as whom.
 """
 
     AUTH = r"""
@@ -43,7 +44,8 @@ options:
   role_id_file:
     description:
       - File that holds the role-id of an AppRole to log in with.
-      - Each call logs in anew; the token is not kept, and is revoked at the end unless it is a batch token.
+      - Each call logs in anew; the token is not kept, and is revoked at the end unless it is a
+        batch token.
     type: path
   secret_id_file:
     description: File that holds the secret-id that belongs to O(role_id_file).

@@ -96,6 +96,7 @@ class OpenBao:
         self._timeout_seconds = timeout_seconds
         self._token = ""
         self._client: Any = None
+        self._is_revocable = False
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -179,7 +180,13 @@ class OpenBao:
         if self._is_revocable:
             self.request("post", "auth/token/revoke-self", {})
 
-    _is_revocable = False
+    def is_token_valid(self) -> bool:
+        """Return whether OpenBao knows the token in use; revoked and expired ones it does not."""
+        try:
+            self.request("get", "auth/token/lookup-self")
+        except DeniedError:
+            return False
+        return True
 
     def _connect(self, address: str) -> Any:
         session = requests.Session()
@@ -229,6 +236,10 @@ class OpenBao:
 
 class _NothingThereError(PlatformError):
     """The path holds nothing, or nothing is mounted there."""
+
+
+class DeniedError(PlatformError):
+    """The token is not valid, or its policies do not allow the call."""
 
 
 class RefusedError(PlatformError):
@@ -303,7 +314,7 @@ def _translated(path: str, address: str) -> Iterator[None]:
     except hvac.exceptions.InvalidPath as err:
         raise _NothingThereError(f"nothing at {path}: {_reasons(err)}") from err
     except hvac.exceptions.Forbidden as err:
-        raise PlatformError(
+        raise DeniedError(
             f"OpenBao denies {path}: the token is not valid or its policies do not allow this"
         ) from err
     except (hvac.exceptions.VaultDown, hvac.exceptions.VaultNotInitialized) as err:

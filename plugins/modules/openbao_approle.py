@@ -15,7 +15,8 @@ author:
   - SecureTransport contributors (@securetransport)
 description:
   - Makes an AppRole exist with exactly the options given.
-  - An option that is not given is put back to OpenBao's default, so that a right added by hand does not stay.
+  - An option that is not given is put back to OpenBao's default, so a right added by hand
+    does not stay.
 extends_documentation_fragment:
   - securetransport.platform.openbao
   - securetransport.platform.openbao.auth

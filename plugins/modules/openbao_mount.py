@@ -15,7 +15,8 @@ author:
   - SecureTransport contributors (@securetransport)
 description:
   - Mounts a secret engine or an auth method, and tunes its lease times.
-  - Type and KV version of an existing mount cannot be changed; the module says so and does not remount.
+  - Type and KV version of an existing mount cannot be changed; the module says so and does
+    not remount.
 extends_documentation_fragment:
   - securetransport.platform.openbao
   - securetransport.platform.openbao.auth

@@ -1,0 +1,91 @@
+#!/usr/bin/python
+# Copyright (c) 2026, SecureTransport contributors
+# GNU General Public License v3.0+ (see https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ansible module ``openbao_approle_secret_id``."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: openbao_approle_secret_id
+short_description: Deliver the credentials of an AppRole to the files a bao agent reads
+description:
+  - Writes the role-id, and a fresh secret-id when there is none yet, into files of mode 0600.
+  - A secret-id in its file is left alone, because the authority renews it; only O(force) or a
+    role-id of another installation replaces it.
+  - The secrets are in the files and nowhere else, neither in results nor in differences.
+version_added: 0.1.0
+author:
+  - SecureTransport contributors (@securetransport)
+extends_documentation_fragment:
+  - securetransport.platform.openbao
+  - securetransport.platform.openbao.auth
+  - securetransport.platform.attributes
+options:
+  name:
+    description: Name of the AppRole, which must exist.
+    type: str
+    required: true
+  mount:
+    description: Where the AppRole method is mounted.
+    type: str
+    default: approle
+  role_id_dest:
+    description: File for the role-id; its directory must exist.
+    type: path
+    required: true
+  secret_id_dest:
+    description: File for the secret-id; its directory must exist.
+    type: path
+    required: true
+  force:
+    description: Whether to replace an existing secret-id; the old one is destroyed after that.
+    type: bool
+    default: false
+  state:
+    description: V(absent) destroys the secret-id and removes both files.
+    type: str
+    choices: [present, absent]
+    default: present
+seealso:
+  - module: securetransport.platform.openbao_approle
+"""
+
+EXAMPLES = r"""
+- name: Let the bao agent of a service log in
+  securetransport.platform.openbao_approle_secret_id:
+    address: https://127.0.0.1:8200
+    ca_file: /etc/openbao/tls/ca.crt
+    token_file: /run/securetransport/token
+    name: gatekeeper
+    role_id_dest: /srv/securetransport/services/gatekeeper-1/role-id
+    secret_id_dest: /srv/securetransport/services/gatekeeper-1/secret-id
+"""
+
+RETURN = r""" # """
+
+from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
+from ansible_collections.securetransport.platform.plugins.module_utils.openbao_secret_id import (
+    ensure_secret_id,
+)
+from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+
+
+def main() -> None:
+    """Run the module."""
+    module = openbao_module(
+        {
+            "name": {"type": "str", "required": True},
+            "mount": {"type": "str", "default": "approle"},
+            "role_id_dest": {"type": "path", "required": True},
+            "secret_id_dest": {"type": "path", "required": True, "no_log": False},
+            "force": {"type": "bool", "default": False},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+    )
+    run(module, ensure_secret_id)
+
+
+if __name__ == "__main__":
+    main()
