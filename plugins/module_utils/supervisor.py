@@ -6,16 +6,20 @@
 supervisord reads ``<directory>/supervisord.conf`` and listens on ``<directory>/supervisor.sock``
 only. Programs are one file each under ``<directory>/conf.d``; a program whose file changed is
 restarted by :meth:`Supervisor.apply`, one that is gone is stopped, and nothing else is touched.
+A program's ``digest`` stands for its configuration files, so that a program is restarted exactly
+when what it read at its start is no longer what is on the disk, also after a run that broke off.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
 import traceback
 import xmlrpc.client
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +38,58 @@ _POLL_SECONDS = 0.1
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TZ", "USER")
 _RUNNING = "RUNNING"
 _ON_THE_WAY = ("STARTING", "BACKOFF")
+ALIVE = (_RUNNING, *_ON_THE_WAY)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A process to keep running.
+
+    Attributes:
+        name: What people call it; also its log file's name.
+        command: Program and arguments; no shell is between.
+        directory: Where it starts.
+        environment: Variables on top of what the daemon has.
+        digest: Stands for its configuration; another value restarts it.
+        stop_seconds: How long it may take to end before it is killed.
+    """
+
+    name: str
+    command: Sequence[str]
+    directory: str
+    environment: Mapping[str, str]
+    digest: str
+    stop_seconds: int
+
+    def render(self, log_directory: str) -> str:
+        """Return the text of its file for supervisord."""
+        command = " ".join(shlex.quote(part) for part in self.command)
+        # supervisord compares what a file says, so the digest has to be said, not commented.
+        variables = {**self.environment, "CONFIGURATION_DIGEST": self.digest or "none"}
+        environment = ",".join(
+            f'{name}="{_escaped(value)}"' for name, value in sorted(variables.items())
+        )
+        lines = [
+            "; Written by Ansible; `securetransport.platform.supervisor_programs` owns this file.",
+            f"[program:{self.name}]",
+            f"command={_escaped(command)}",
+            f"directory={_escaped(self.directory)}",
+            f"environment={environment}",
+            "autostart=true",
+            # Any end is unexpected, but 78 says "my configuration is wrong": trying again is no cure.
+            "autorestart=unexpected",
+            "exitcodes=78",
+            "startsecs=1",
+            "startretries=100",
+            f"stopwaitsecs={self.stop_seconds}",
+            "stopasgroup=true",
+            "killasgroup=true",
+            "redirect_stderr=true",
+            f"stdout_logfile={_escaped(log_directory)}/{self.name}.log",
+            "stdout_logfile_maxbytes=10MB",
+            "stdout_logfile_backups=2",
+        ]
+        return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True)
@@ -63,11 +119,20 @@ class Supervisor:
         self.directory = directory
         self.socket = os.path.join(directory, "supervisor.sock")
         self._timeout = timeout
-        self._rpc: Any = xmlrpc.client.ServerProxy(
+
+    @property
+    def _rpc(self) -> Any:
+        # A fresh one per call: the transport keeps its connection, and cannot use it again once a
+        # call on it has failed.
+        return xmlrpc.client.ServerProxy(
             "http://localhost/RPC2",
             transport=SupervisorTransport(None, None, serverurl=f"unix://{self.socket}"),
             allow_none=True,
         ).supervisor
+
+    def file_of(self, program: str) -> str:
+        """Return where the file of a program lies."""
+        return os.path.join(self.directory, "conf.d", f"{program}.conf")
 
     def is_running(self) -> bool:
         """Tell whether the daemon answers."""
@@ -84,7 +149,7 @@ class Supervisor:
         """
         configuration = os.path.join(self.directory, "supervisord.conf")
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        started = subprocess.run(
+        started = subprocess.run(  # noqa: S603  # this interpreter, fixed arguments, no shell
             [sys.executable, "-m", "supervisor.supervisord", "-c", configuration],
             cwd=self.directory,
             env=environment,
@@ -137,12 +202,14 @@ class Supervisor:
 
     def ensure_started(self, name: str) -> None:
         """Start ``name`` unless it runs or is on its way."""
-        if self.states().get(name) not in (_RUNNING, *_ON_THE_WAY):
+        if self.states().get(name) not in ALIVE:
             self._rpc.startProcess(name, False)
 
-    def ensure_stopped(self, name: str) -> None:
-        """Stop ``name`` and wait until it ended."""
+    def restart(self, name: str) -> None:
+        """Stop ``name``, wait until it ended, start it, and wait until it runs."""
         self._rpc.stopProcess(name, True)
+        self._rpc.startProcess(name, False)
+        self.wait_running([name])
 
     def wait_running(self, names: list[str]) -> None:
         """Wait until every program in ``names`` runs.
@@ -172,6 +239,17 @@ class Supervisor:
             if time.monotonic() >= deadline:
                 raise PlatformError(f"{complaint} after {self._timeout:g} s")
             time.sleep(_POLL_SECONDS)
+
+
+def _escaped(text: str) -> str:
+    """Return ``text`` as supervisord's configuration wants it.
+
+    Raises:
+        PlatformError: It has a line break, which that file cannot hold.
+    """
+    if "\n" in text or "\r" in text:
+        raise PlatformError(f"{text!r}: a program's line cannot hold a line break")
+    return text.replace("%", "%%")
 
 
 def _last_line(path: str) -> str:

@@ -16,13 +16,8 @@ description:
   - On time-out it fails with one line per endpoint that says what it answered last.
 author:
   - SecureTransport contributors (@securetransport)
-attributes:
-  check_mode:
-    support: full
-    description: Nothing is changed in any mode.
-  diff_mode:
-    support: none
-    description: Nothing is changed in any mode.
+extends_documentation_fragment:
+  - securetransport.platform.attributes.info
 options:
   endpoints:
     description: The endpoints to ask.
@@ -87,7 +82,6 @@ endpoints:
 """
 
 import http.client
-import socket
 import ssl
 import time
 from typing import Any
@@ -119,7 +113,7 @@ def ask(endpoint: dict[str, Any]) -> tuple[bool, str]:
         response = connection.getresponse()
         body = " ".join(response.read(_BODY_BYTES).decode(errors="replace").split())
         return response.status in endpoint["status"], f"{response.status} {body}".strip()
-    except (OSError, http.client.HTTPException, socket.timeout) as err:
+    except (OSError, http.client.HTTPException) as err:
         return False, str(err) or type(err).__name__
     finally:
         connection.close()
