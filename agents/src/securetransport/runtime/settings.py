@@ -3,8 +3,8 @@
 Precedence, highest first: arguments (``--set nats.connect_timeout_seconds=3``), the environment
 (``ST_<AGENT>_NATS__CONNECT_TIMEOUT_SECONDS=3``), the TOML file (``--config FILE`` or
 ``ST_CONFIG_FILE``), defaults. In the first two a list or table is written as JSON. An unknown key
-anywhere is a :class:`ConfigError` that names it and suggests the nearest known one; the process then
-exits with code 78.
+anywhere is a :class:`ConfigError` that names it and suggests the nearest known one; the process
+then exits with code 78.
 
 An agent extends :class:`AgentSettings`::
 

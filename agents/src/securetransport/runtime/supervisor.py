@@ -28,7 +28,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any, Final, Never, TypeVar
 
-from securetransport.core.errors import SecureTransportError, TransientError
+from securetransport.core.errors import PermissionDeniedError, SecureTransportError, TransientError
 from securetransport.runtime.logs import get_logger
 
 T = TypeVar("T")
@@ -140,7 +140,9 @@ async def until_available(
     """Return the result of ``action``, repeating it while it raises ``TransientError``.
 
     For the first steps of a process: everything may be started in any order, so OpenBao or NATS may
-    be there later than the agent. Other errors pass. ``action`` must be idempotent.
+    be there later than the agent. So may its rights: the token in the file may be the one of the
+    last boot, so ``PermissionDeniedError`` is waited out as well. Other errors pass. ``action`` must
+    be idempotent.
     """
     log = get_logger()
     backoff = Backoff()
@@ -148,7 +150,7 @@ async def until_available(
     while True:
         try:
             return await action()
-        except TransientError as error:
+        except (TransientError, PermissionDeniedError) as error:
             seconds = backoff.next_seconds()
             log.info("waiting_for", reason=what, error=str(error), seconds=round(seconds, 2))
         await signal.wait(seconds)
