@@ -5,13 +5,13 @@
     member    KeyRequest{fresh ML-KEM public key, nonce, time}      signed by its enrolled key
     authority SealedBundle{KEM ciphertext, ciphertext, request digest}  signed by the authority
 
-The answer's AES key is HKDF-SHA-256 over the KEM's shared secret with the request's digest as salt,
-so an answer belongs to one request; the authority's signature covers the whole answer, which names
-the request's digest: together, the transcript. Inside is the signed ServiceBundle document, the same
-bytes that the KV copy holds.
+The answer's AES key is HKDF-SHA-256 over the KEM's shared secret with the request's digest as
+salt, so an answer belongs to one request; the authority's signature covers the whole answer, which
+names the request's digest: together, the transcript. Inside is the signed ServiceBundle document,
+the same bytes that the KV copy holds.
 
-Rules of the authority, in order: kind and audience; signature by an enrolled key that is not denied;
-the request is the signer's own; fresh within the limit; its nonce was never answered.
+Rules of the authority, in order: kind and audience; signature by an enrolled key that is not
+denied; the request is the signer's own; fresh within the limit; its nonce was never answered.
 Rules of the member, in order: the answer is signed by a pinned authority key and for this instance;
 it names the digest of the request just sent; it opens; the document inside is for this service.
 

@@ -241,30 +241,41 @@ class DirectoryEntry(Document):
     """A verify key with the proof that the signed directory contains it.
 
     Attributes:
-        key: The key.
-        index: Its leaf index in the tree.
+        key: The key; its epoch says which tree the proof belongs to.
+        index: Its leaf index in that tree.
         proof: Sibling hashes from the leaf upwards (RFC 6962 inclusion proof).
-        tree_size: Leaves of the tree the proof belongs to.
     """
 
     key: VerifyKey
     index: int
     proof: tuple[Base64Bytes, ...]
-    tree_size: int
+
+
+class DirectoryTree(Document):
+    """The verify keys of one key epoch.
+
+    Attributes:
+        size: Number of keys.
+        root: Merkle tree hash over the keys' bodies, sorted by key id.
+    """
+
+    size: int
+    root: Base64Bytes
 
 
 class Directory(Document):
-    """The verify keys in force: a Merkle root, and the topic rules that messages may name.
+    """The verify keys that messages may be signed with, and the topic rules they may name.
+
+    A late reader needs keys of epochs long past, so there is one small tree per epoch: a new key
+    changes the proofs of its own epoch only.
 
     Attributes:
-        tree_size: Number of keys.
-        root: Merkle tree hash over the keys' bodies, sorted by epoch, then key id.
-        key_ids: Every key id in tree order; members pull the keys they miss.
+        trees: Per key epoch its tree; epochs as long past as a message may wait to be read.
+        key_ids: Ids of the keys of valid epochs and the next one; members pull those they miss.
         topic_policies: Per topic the digests of its rules that are accepted now.
     """
 
-    tree_size: int
-    root: Base64Bytes
+    trees: dict[EpochNumber, DirectoryTree]
     key_ids: tuple[KeyId, ...]
     topic_policies: dict[Topic, tuple[str, ...]]
 

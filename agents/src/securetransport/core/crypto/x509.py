@@ -198,6 +198,22 @@ def describe(der: bytes) -> CertificateFacts:
         raise MalformedMessageError("certificate has unreadable parts") from err
 
 
+def csr_key_digest(csr_pem: str) -> str:
+    """Return the SHA-256 of a signing request's SubjectPublicKeyInfo, hex.
+
+    Raises:
+        MalformedMessageError: Not a signing request.
+    """
+    try:
+        request = x509.load_pem_x509_csr(csr_pem.encode())
+        spki = request.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    except _PARSE_ERRORS as err:
+        raise MalformedMessageError("text holds no readable signing request") from err
+    return hashlib.sha256(spki).hexdigest()
+
+
 def check_signed_by(leaf_der: bytes, issuer_der: bytes) -> None:
     """Return when ``issuer`` is the named issuer of ``leaf`` and its key signed it.
 

@@ -6,8 +6,8 @@ in every hand before the boundary, because members refresh in between. Rules:
 1. A key's bytes are made once: written with compare-and-swap on "does not exist"; who loses reads.
 2. Keys exist for every valid epoch of every topic, and for the next one from its lead on.
 3. A key is destroyed after ``validity`` plus the longest time a message may wait to be read.
-4. The directory holds every enrolled key whose epoch is valid or next, of services that the ACL
-   knows and nobody denied; its leafs are sorted by epoch, then key id.
+4. The directory holds every enrolled key that a waiting message may be signed with, of services
+   that the ACL knows and nobody denied; one tree per epoch, its leafs sorted by key id.
 
 Source: docs/wire-format.md, "Directory".
 """
@@ -17,13 +17,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from securetransport.core import merkle
 from securetransport.core.epochs import EpochNumber
+from securetransport.core.errors import RejectedDocumentError
 from securetransport.core.model import (
     DenyList,
     Directory,
     DirectoryEntry,
+    DirectoryTree,
     TopicKey,
     TopicRule,
     VerifyKey,
@@ -56,9 +59,8 @@ def select_enrolled(
     profile: Profile,
     now: datetime,
 ) -> tuple[VerifyKey, ...]:
-    """Return the keys the directory lists, in tree order (rule 4)."""
-    schedule = profile.key_schedule
-    newest = schedule.number_at(now + profile.key_lead + profile.clock_skew)
+    """Return the keys the directory lists, by epoch, then key id (rule 4)."""
+    newest = profile.key_schedule.number_at(now + profile.key_lead + profile.clock_skew)
     chosen = (
         key
         for key in keys
@@ -66,13 +68,12 @@ def select_enrolled(
         and key.service not in deny.services
         and key.key_id not in deny.key_ids
         and key.epoch <= newest
-        and now < schedule.expiry_of(key.epoch) + profile.retry_limit
     )
     return tuple(sorted(chosen, key=lambda key: (key.epoch, key.key_id)))
 
 
 @dataclass(frozen=True, slots=True)
-class DirectoryTree:
+class BuiltDirectory:
     """A directory with the entries that members pull."""
 
     directory: Directory
@@ -80,26 +81,47 @@ class DirectoryTree:
 
 
 def build_directory(
-    keys: tuple[VerifyKey, ...], topic_policies: dict[Topic, tuple[str, ...]]
-) -> DirectoryTree:
-    """Return the directory over ``keys``, which are in tree order."""
-    leafs = [merkle.leaf_hash(key.to_bytes()) for key in keys]
-    entries = {
-        key.key_id: DirectoryEntry(
-            key=key,
-            index=index,
-            proof=tuple(merkle.inclusion_proof(leafs, index)),
-            tree_size=len(leafs),
-        )
-        for index, key in enumerate(keys)
-    }
-    directory = Directory(
-        tree_size=len(leafs),
-        root=merkle.tree_root(leafs),
-        key_ids=tuple(key.key_id for key in keys),
-        topic_policies=topic_policies,
-    )
-    return DirectoryTree(directory=directory, entries=entries)
+    keys: tuple[VerifyKey, ...],
+    topic_policies: dict[Topic, tuple[str, ...]],
+    announced: Iterable[EpochNumber],
+) -> BuiltDirectory:
+    """Return the directory over ``keys``.
+
+    Args:
+        keys: By epoch, then key id.
+        topic_policies: Per topic the accepted digests of its rules.
+        announced: Epochs whose keys members shall hold before they are asked for.
+    """
+    trees: dict[EpochNumber, DirectoryTree] = {}
+    entries: dict[KeyId, DirectoryEntry] = {}
+    for epoch, group in groupby(keys, key=lambda key: key.epoch):
+        members = tuple(group)
+        leafs = [merkle.leaf_hash(key.to_bytes()) for key in members]
+        trees[epoch] = DirectoryTree(size=len(leafs), root=merkle.tree_root(leafs))
+        for index, key in enumerate(members):
+            proof = tuple(merkle.inclusion_proof(leafs, index))
+            entries[key.key_id] = DirectoryEntry(key=key, index=index, proof=proof)
+    wanted = frozenset(announced)
+    key_ids = tuple(key.key_id for key in keys if key.epoch in wanted)
+    directory = Directory(trees=trees, key_ids=key_ids, topic_policies=topic_policies)
+    return BuiltDirectory(directory=directory, entries=entries)
+
+
+def check_entry(directory: Directory, entry: DirectoryEntry) -> VerifyKey:
+    """Return the key of an entry that the signed directory contains.
+
+    Raises:
+        RejectedDocumentError: The directory has no such key.
+    """
+    tree = directory.trees.get(entry.key.epoch)
+    leaf = merkle.leaf_hash(entry.key.to_bytes())
+    try:
+        root = tree and merkle.root_from_proof(leaf, entry.index, tree.size, entry.proof)
+    except ValueError as err:
+        raise RejectedDocumentError("directory entry has an impossible proof") from err
+    if tree is None or root != tree.root:
+        raise RejectedDocumentError("key is not in the directory", key=entry.key.key_id)
+    return entry.key
 
 
 def keys_for(rules: Iterable[TopicRule], keys: Iterable[TopicKey]) -> tuple[TopicKey, ...]:

@@ -19,7 +19,6 @@ from securetransport.core.model import (
     Document,
     EpochState,
     RenewalWindow,
-    Version,
 )
 from securetransport.core.names import Fingerprint
 
@@ -135,24 +134,6 @@ class Holder(Document):
     renewed_at: AwareDatetime
 
 
-class Hold(Document):
-    """What a waiting rotation waits for.
-
-    Attributes:
-        epoch: The epoch that cannot go on.
-        step: The step it waits to take.
-        waits_for: One line per missing evidence.
-        since: When it began to wait.
-        until: When it goes on in any case, ``None`` if never by itself.
-    """
-
-    epoch: EpochNumber
-    step: str
-    waits_for: tuple[str, ...]
-    since: AwareDatetime
-    until: AwareDatetime | None
-
-
 class Excuse(Document):
     """A gate that was passed without its evidence, by name, because the ceiling was reached."""
 
@@ -170,7 +151,6 @@ class RotationRecord(Document):
         holder: Who acts, ``None`` before the first.
         epochs: Live epochs and the last finished ones, by rising number and attempt.
         renewal: The renewal window announced last.
-        bundle_version: Version of the last TrustBundle that was signed.
         completed: Activations that replaced an earlier active epoch.
         excuses: The last gates passed at the ceiling.
     """
@@ -179,7 +159,6 @@ class RotationRecord(Document):
     holder: Holder | None = None
     epochs: tuple[CaEpoch, ...] = ()
     renewal: RenewalWindow | None = None
-    bundle_version: Version = Version()
     completed: int = 0
     excuses: tuple[Excuse, ...] = ()
 

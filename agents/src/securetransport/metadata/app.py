@@ -1,0 +1,193 @@
+"""Wires the authority: the only module here that chooses adapters."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from prometheus_client import CollectorRegistry
+
+from securetransport.adapters.files import ensure_private_dir
+from securetransport.adapters.nats import Connection
+from securetransport.adapters.openbao import OpenBaoStore
+from securetransport.core.clock import SystemClock
+from securetransport.core.authority_keys import AuthorityKeys
+from securetransport.core.errors import ConfigError, SecureTransportError
+from securetransport.metadata.board import Board, Signer
+from securetransport.metadata.bus import AuthorityBus
+from securetransport.metadata.ca import CaRotation
+from securetransport.metadata.enrolled import EnrolledKeys
+from securetransport.metadata.exchange import KeyExchange
+from securetransport.metadata.issuers import IssuerMount
+from securetransport.metadata.keys import KeyRotation
+from securetransport.metadata.policy import PolicyKeeper
+from securetransport.metadata.recorder import Recorder
+from securetransport.metadata.settings import MetadataSettings
+from securetransport.metadata.telemetry import MetadataMetrics
+from securetransport.metadata.view import View
+from securetransport.runtime import supervisor
+from securetransport.runtime.main import App
+from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
+from securetransport.service.session import Session
+
+_ROUND = timedelta(milliseconds=500)
+_KEYS_ROUND = timedelta(seconds=1)
+
+
+class Metadata:
+    """One instance of the authority."""
+
+    def __init__(self, settings: MetadataSettings, registry: CollectorRegistry) -> None:
+        profile = settings.profile_value()
+        clock = SystemClock()
+        ensure_private_dir(settings.paths.state_dir)
+        self._loops = LoopMetrics(registry)
+        self._store = OpenBaoStore(
+            settings.openbao.addresses,
+            settings.openbao.ca_file,
+            settings.openbao.token_file,
+            settings.openbao.timeout_seconds,
+            on_call=StoreMetrics(registry).observe,
+        )
+        metrics = MetadataMetrics(registry)
+        signer = Signer(self._store, clock)
+        board = Board(self._store, signer, clock)
+        longest_wait = timedelta(seconds=settings.dead_letter_seconds)
+        enrolled = EnrolledKeys(self._store, profile, longest_wait)
+        view = View(settings.identity.trust_domain, profile, enrolled)
+        self._policy = PolicyKeeper(board, clock, profile, _administrators(settings))
+        self._ca = CaRotation(
+            store=self._store,
+            clock=clock,
+            profile=profile,
+            trust_domain=settings.identity.trust_domain,
+            servers=settings.servers.names,
+            recorder=Recorder(
+                self._store,
+                clock,
+                settings.identity.instance_id,
+                boot_id=secrets.token_hex(8),
+                lease=timedelta(seconds=settings.lease_seconds),
+            ),
+            mount=IssuerMount(self._store, profile, clock),
+            board=board,
+            view=view,
+            metrics=metrics,
+        )
+        self._keys = KeyRotation(
+            store=self._store,
+            clock=clock,
+            profile=profile,
+            board=board,
+            signer=signer,
+            enrolled=enrolled,
+            longest_wait=longest_wait,
+        )
+        exchange = KeyExchange(
+            store=self._store,
+            clock=clock,
+            profile=profile,
+            signer=signer,
+            enrolled=enrolled,
+            keys=self._keys,
+            policy=self._policy,
+            metrics=metrics,
+        )
+        self._bus = AuthorityBus(
+            clock=clock,
+            profile=profile,
+            view=view,
+            ca=self._ca,
+            keys=self._keys,
+            exchange=exchange,
+            metrics=metrics,
+        )
+        self.session = Session(settings, self._store, clock, registry)
+        self.session.on_connection(self._use)
+        self._announcing = supervisor.Wakeup()
+        self._ca.on_published = lambda _posted: self._announcing.wake()
+
+    def app(self) -> App:
+        """Return the process's tasks."""
+        return App(
+            tasks={
+                "ca": lambda: self._every("ca", _ROUND, self._ca.round),
+                "keys": lambda: self._every("keys", _KEYS_ROUND, self._keys_round),
+                "announce": lambda: self._every(
+                    "announce", _KEYS_ROUND, self._bus.announce, self._announcing
+                ),
+                **self.session.tasks(),
+            },
+            ready=self._not_ready,
+            drain=self._drain,
+            close=self._close,
+        )
+
+    async def _keys_round(self) -> None:
+        await self._policy.round(may_write=self._ca.is_holder)
+        acl = self._policy.acl
+        if acl is None or not self._ca.is_holder:
+            return
+        self._ca.foreign_users = acl.foreign_users()
+        await self._keys.recall_policies()
+        await self._keys.ensure_topic_keys(acl)
+        await self._keys.ensure_directory(acl, self._policy.deny)
+        await self._bus.push_notice(await self._keys.ensure_bundles(acl))
+
+    async def _use(self, connection: Connection) -> None:
+        await self._bus.use(connection)
+
+    async def _every(
+        self,
+        name: str,
+        interval: timedelta,
+        action: Callable[[], Awaitable[object]],
+        wakeup: supervisor.Wakeup | None = None,
+    ) -> None:
+        await supervisor.every(
+            name,
+            interval,
+            action,
+            wakeup=wakeup,
+            on_error=lambda error: self._loops.failed(name, error),
+            on_done=lambda: self._loops.done(name),
+        )
+
+    def _not_ready(self) -> list[str]:
+        """Ready without a bus: what others need from the authority lies in OpenBao then."""
+        state = self._ca.state
+        if state is None:
+            return ["no round of the rotation was completed yet"]
+        reasons: list[str] = []
+        if state.record.active is None:
+            reasons.append("no CA epoch is active yet")
+        if self._policy.acl is None:
+            reasons.append("no ACL was accepted yet")
+        if self._ca.is_holder and self._keys.directory is None:
+            reasons.append("the directory was not published yet")
+        return reasons
+
+    async def _drain(self) -> None:
+        if self._ca.is_holder:
+            await self._ca.release()
+
+    async def _close(self) -> None:
+        await self.session.close()
+        self._store.close()
+
+
+async def build(settings: MetadataSettings, registry: CollectorRegistry) -> App:
+    """Make the authority's objects; nothing is called yet, so everything else may still be down."""
+    return Metadata(settings, registry).app()
+
+
+def _administrators(settings: MetadataSettings) -> AuthorityKeys:
+    path = settings.acl.administrator_keys_file
+    try:
+        return AuthorityKeys.from_json(path.read_text())
+    except OSError as err:
+        reason = err.strerror or str(err)
+        raise ConfigError([f"acl.administrator_keys_file: cannot read {path}: {reason}"]) from err
+    except SecureTransportError as err:
+        raise ConfigError([f"acl.administrator_keys_file: {path}: {err}"]) from err

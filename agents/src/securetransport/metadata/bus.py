@@ -1,0 +1,169 @@
+"""The authority on the bus: hears statements, answers requests, announces what changed.
+
+Everything here may be missing while the bus is down; the rotation then sees unknown evidence and
+holds, and everything needed for a start lies in OpenBao.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from datetime import datetime
+
+from securetransport.adapters.nats import Connection, Message
+from securetransport.core import names
+from securetransport.core.clock import Clock
+from securetransport.core.errors import SecureTransportError
+from securetransport.core.model import Version
+from securetransport.core.names import ServiceId
+from securetransport.core.profile import Profile
+from securetransport.metadata.board import Posted
+from securetransport.metadata.ca import CaRotation
+from securetransport.metadata.exchange import KeyExchange, refusal
+from securetransport.metadata.keys import KeyRotation
+from securetransport.metadata.status import status
+from securetransport.metadata.telemetry import MetadataMetrics
+from securetransport.metadata.view import View
+from securetransport.runtime.logs import get_logger
+
+_MAX_EVENTS = 10_000
+_QUEUE = "metadata"
+
+
+class AuthorityBus:
+    """Subscriptions and announcements on whichever connection is current."""
+
+    def __init__(  # noqa: PLR0913  # one argument per collaborator, all made in app.py
+        self,
+        *,
+        clock: Clock,
+        profile: Profile,
+        view: View,
+        ca: CaRotation,
+        keys: KeyRotation,
+        exchange: KeyExchange,
+        metrics: MetadataMetrics,
+    ) -> None:
+        self._clock = clock
+        self._profile = profile
+        self._view = view
+        self._ca = ca
+        self._keys = keys
+        self._exchange = exchange
+        self._metrics = metrics
+        self._connection: Connection | None = None
+        self._announced: Version | None = None
+        self._events: deque[bytes] = deque(maxlen=_MAX_EVENTS)
+        self._last_event = ""
+        self._log = get_logger(kind="bus")
+        ca.on_step = self.note_step
+
+    async def use(self, connection: Connection) -> None:
+        """Subscribe on a new connection; the caller closes the one before, when this returns.
+
+        Raises:
+            BusUnavailableError: The connection broke; it is tried again with the next one.
+        """
+        await connection.subscribe("metadata.attest.>", self._on_attestation)
+        await connection.subscribe(names.SUBJECT_SERVER_REPORT, self._on_report)
+        await connection.subscribe(names.SUBJECT_KEY_EXCHANGE, self._on_key_request, queue=_QUEUE)
+        await connection.subscribe(names.SUBJECT_DIRECTORY, self._on_directory, queue=_QUEUE)
+        await connection.subscribe(names.SUBJECT_STATUS, self._on_status, queue=_QUEUE)
+        self._connection = connection
+        self._announced = None
+        await self._recall_attestations(connection)
+
+    async def announce(self) -> None:
+        """Tell members of a new TrustBundle, and write the rotation log.
+
+        Raises:
+            SecureTransportError: The bus or the stream is not there; repeated with the next round.
+        """
+        connection, state = self._connection, self._ca.state
+        if connection is None or not self._ca.is_holder:
+            return
+        if state is not None and state.posted is not None:
+            await self._announce_trust(connection, state.posted)
+        while self._events:
+            await connection.publish_js(names.SUBJECT_ROTATION_LOG, self._events[0])
+            self._events.popleft()
+
+    async def push_notice(self, changed: list[tuple[ServiceId, Version]]) -> None:
+        """Tell services that their bundle changed; those that miss it refresh by timer."""
+        if self._connection is None:
+            return
+        for service, version in changed:
+            notice = json.dumps({"version": version.model_dump()}).encode()
+            await self._connection.publish(names.subject_bundle_push(service), notice)
+
+    def note_step(
+        self, step: str, epoch: int | None, detail: tuple[str, ...], at: datetime
+    ) -> None:
+        """Append one step to the rotation log; each entry names the hash of the one before."""
+        event = {
+            "at": at.isoformat(),
+            "step": step,
+            "epoch": epoch,
+            "detail": list(detail),
+            "previous": self._last_event,
+        }
+        data = json.dumps(event, separators=(",", ":")).encode()
+        self._last_event = hashlib.sha256(data).hexdigest()
+        self._events.append(data)
+
+    async def _announce_trust(self, connection: Connection, posted: Posted) -> None:
+        version = posted.document.version
+        if self._announced == version:
+            return
+        await connection.publish_js(
+            names.SUBJECT_TRUST_NOTICE, posted.data, message_id=f"trust-bundle-{version}"
+        )
+        self._announced = version
+
+    async def _recall_attestations(self, connection: Connection) -> None:
+        """Read each member's last attestation, so that a restart needs none repeated."""
+        try:
+            stored = await connection.list_last(names.STREAM_ATTESTATIONS, "metadata.attest.>")
+        except SecureTransportError as err:
+            self._log.info("attestations_not_recalled", reason=str(err))
+            return
+        for message in stored:
+            await self._hear(message.data, message.stored_at)
+
+    async def _on_attestation(self, message: Message) -> None:
+        await self._hear(message.data, self._clock.now())
+
+    async def _hear(self, data: bytes, received_at: datetime) -> None:
+        try:
+            await self._view.hear_attestation(data, received_at, self._clock.now())
+        except SecureTransportError as err:
+            self._metrics.refused("attestation")
+            self._log.info("attestation_refused", reason=str(err))
+
+    async def _on_report(self, message: Message) -> None:
+        try:
+            await self._view.hear_report(message.data, self._clock.now())
+        except SecureTransportError as err:
+            self._metrics.refused("server_report")
+            self._log.info("server_report_refused", reason=str(err))
+
+    async def _on_key_request(self, message: Message) -> None:
+        await self._reply(message, await self._exchange.answer(message.data))
+
+    async def _on_directory(self, message: Message) -> None:
+        await self._reply(message, await self._exchange.directory_entry(message.data))
+
+    async def _on_status(self, message: Message) -> None:
+        state = self._ca.state
+        if state is None:
+            await self._reply(message, refusal("unavailable", "no round was completed yet"))
+            return
+        picture = status(state, self._keys, self._profile)
+        await self._reply(message, json.dumps(picture).encode())
+
+    async def _reply(self, message: Message, data: bytes) -> None:
+        try:
+            await message.respond(data)
+        except SecureTransportError as err:
+            self._log.info("answer_not_sent", subject=message.subject, reason=str(err))

@@ -1,0 +1,269 @@
+"""The CA rotation as a loop: observe, decide, carry out one step, observe again.
+
+What is safe is decided by :func:`securetransport.core.rotation.decide.decide`; this module only
+looks and acts. Every transition is written to the record before it is carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from securetransport.core import names
+from securetransport.core.clock import Clock
+from securetransport.core.errors import ConflictError, SecureTransportError
+from securetransport.core.model import (
+    DocumentKind,
+    EpochState,
+    KeeperAttestation,
+    TrustBundle,
+)
+from securetransport.core.ports import SecretStore
+from securetransport.core.profile import Profile
+from securetransport.core.rotation import decide as rules
+from securetransport.core.rotation import gates
+from securetransport.core.rotation.bundle import lifetime, renewal_window, wanted_bundle
+from securetransport.core.rotation.observation import Observation, PublishedBundle
+from securetransport.core.rotation.record import CaEpoch, Excuse, Issuer, RotationRecord
+from securetransport.metadata.board import Board, Posted
+from securetransport.metadata.issuers import IssuerMount, issuer_facts
+from securetransport.metadata.recorder import Recorder
+from securetransport.metadata.telemetry import MetadataMetrics
+from securetransport.metadata.view import View
+from securetransport.runtime.logs import get_logger
+
+StepListener = Callable[[str, int | None, tuple[str, ...], datetime], None]
+
+
+@dataclass(slots=True)
+class CaState:
+    """What the last round found; for status and readiness."""
+
+    record: RotationRecord
+    observation: Observation
+    step: rules.Step
+    posted: Posted | None
+    waiting_since: datetime | None
+
+
+class CaRotation:
+    """Carries out the rotation of the intermediate CA while this instance holds the lease."""
+
+    def __init__(  # noqa: PLR0913  # one argument per collaborator, all made in app.py
+        self,
+        *,
+        store: SecretStore,
+        clock: Clock,
+        profile: Profile,
+        trust_domain: str,
+        servers: tuple[str, ...],
+        recorder: Recorder,
+        mount: IssuerMount,
+        board: Board,
+        view: View,
+        metrics: MetadataMetrics,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._profile = profile
+        self._admin_user = names.spiffe_id(trust_domain, names.ADMIN)
+        self._servers = servers
+        self._recorder = recorder
+        self._mount = mount
+        self._board = board
+        self._view = view
+        self._metrics = metrics
+        self._log = get_logger(kind="ca")
+        self.foreign_users: frozenset[str] = frozenset()
+        self.is_holder = False
+        self.state: CaState | None = None
+        self.on_step: StepListener = lambda *_facts: None
+        self.on_published: Callable[[Posted], None] = lambda _posted: None
+
+    async def round(self) -> None:
+        """Look once, and carry out steps until there is one that waits.
+
+        Raises:
+            SecureTransportError: A step failed; the next round looks again.
+        """
+        for _ in range(32):  # more steps than any start needs; a mistake must not spin
+            step = await self._once()
+            if step is None or isinstance(step, rules.Wait):
+                return
+        self._log.warning("many_steps", reason="32 steps in one round")
+
+    async def release(self) -> None:
+        """Give the lease up, so that a standby need not wait for its end."""
+        await self._recorder.release()
+
+    async def _once(self) -> rules.Step | None:
+        """Carry out one step; ``None`` when another instance holds the lease."""
+        try:
+            record = await self._recorder.hold(await self._recorder.read())
+        except ConflictError:
+            self._mount.forget()
+            return None
+        self.is_holder = record is not None
+        if record is None:
+            return None
+        observation, posted = await self._observe(record)
+        step = rules.decide(observation, record, self._profile)
+        self._remember(record, observation, step, posted)
+        if isinstance(step, rules.Wait):
+            return step
+        try:
+            await self._act(step, record, observation)
+        except ConflictError:
+            self._log.info("record_changed", step=type(step).__name__)
+            return None
+        finally:
+            self._mount.forget()
+        return step
+
+    async def _observe(self, record: RotationRecord) -> tuple[Observation, Posted | None]:
+        issuers = await self._mount.list()
+        posted = await self._board.read(names.KV_TRUST_BUNDLE)
+        self._view.know_issuers(entry.issuer for entry in record.epochs if entry.issuer)
+        keepers = {server: await self._keeper(server) for server in self._servers}
+        observation = Observation(
+            now=self._clock.now(),
+            issuers=issuers,
+            published=_published(posted),
+            keepers=keepers,
+            report=self._view.report,
+            members=dict(self._view.members),
+            admin_user=self._admin_user,
+            foreign_users=self.foreign_users,
+        )
+        return observation, posted
+
+    async def _keeper(self, server: str) -> KeeperAttestation | None:
+        entry = await self._store.kv_get(names.kv_keeper_attestation(server))
+        if entry is None:
+            return None
+        try:
+            return KeeperAttestation.model_validate(entry.value["attestation"])
+        except (KeyError, ValidationError):
+            self._log.warning("keeper_attestation_malformed", server=server)
+            return None
+
+    def _remember(
+        self,
+        record: RotationRecord,
+        observation: Observation,
+        step: rules.Step,
+        posted: Posted | None,
+    ) -> None:
+        waits = isinstance(step, rules.Wait) and bool(step.waits_for)
+        before = self.state.waiting_since if self.state else None
+        since = (before or observation.now) if waits else None
+        if waits and before is None and isinstance(step, rules.Wait):
+            self._log.info(
+                "rotation_holds", step=step.step, epoch=step.epoch, reason="; ".join(step.waits_for)
+            )
+        self.state = CaState(record, observation, step, posted, since)
+        self._metrics.observe(record, gates.census(observation), waiting_since=since)
+
+    async def _act(self, step: rules.Step, record: RotationRecord, seen: Observation) -> None:
+        """Carry out one step; the order inside each is record first, world second."""
+        match step:
+            case rules.Plan(epoch):
+                await self._recorder.write(record.planned(epoch, seen.now))
+                self._done("plan", epoch, seen)
+            case rules.Prepare(entry):
+                await self._prepared("prepare", entry, await self._mount.make(entry), record, seen)
+            case rules.Adopt(entry, left):
+                issuer = issuer_facts(left.issuer_id, left.certificate)
+                await self._prepared("adopt", entry, issuer, record, seen)
+            case rules.RemoveIssuer(left):
+                await self._mount.remove(left)
+                self._done("remove_issuer", None, seen, (left.name or left.issuer_id,))
+            case rules.SetUsage(left, may_issue, make_default):
+                await self._mount.set_usage(left, may_issue=may_issue, make_default=make_default)
+                word = "allow_issuing" if may_issue else "stop_issuing"
+                self._done(word, None, seen, (left.name,))
+            case rules.Publish():
+                await self._publish(record, seen)
+            case rules.Move(entry, state, missing):
+                changed = record.replaced(entry.moved(state, seen.now))
+                await self._write(changed, state.value, entry, missing, seen)
+            case rules.Activate():
+                await self._activate(step, record, seen)
+            case rules.Demote(entry, missing):
+                members = sum(gates.census(seen).by_epoch.values())
+                window = renewal_window(entry, seen.now, self._profile, members)
+                changed = record.model_copy(update={"renewal": window})
+                await self._write(changed, "demote", entry, missing, seen)
+
+    async def _prepared(
+        self,
+        word: str,
+        entry: CaEpoch,
+        issuer: Issuer,
+        record: RotationRecord,
+        seen: Observation,
+    ) -> None:
+        prepared = entry.moved(EpochState.PREPARED, self._clock.now(), issuer)
+        await self._recorder.write(record.replaced(prepared))
+        self._done(word, entry.epoch, seen)
+
+    async def _publish(self, record: RotationRecord, seen: Observation) -> None:
+        posted = await self._board.publish(
+            names.KV_TRUST_BUNDLE,
+            DocumentKind.TRUST_BUNDLE,
+            wanted_bundle(record),
+            lifetime(self._profile),
+        )
+        self.on_published(posted)
+        self._done("publish", None, seen, (str(posted.document.version),))
+
+    async def _activate(
+        self, step: rules.Activate, record: RotationRecord, seen: Observation
+    ) -> None:
+        changed = record.replaced(step.epoch.moved(EpochState.ACTIVE, seen.now))
+        if step.previous is not None:
+            changed = changed.replaced(step.previous.moved(EpochState.LEGACY, seen.now))
+            changed = changed.model_copy(update={"completed": changed.completed + 1})
+        await self._write(changed, "activate", step.epoch, step.missing, seen)
+
+    async def _write(
+        self,
+        changed: RotationRecord,
+        word: str,
+        entry: CaEpoch,
+        missing: tuple[str, ...],
+        seen: Observation,
+    ) -> None:
+        """Store the record; evidence that was missing is kept in it by name."""
+        if missing:
+            excuse = Excuse(epoch=entry.epoch, step=word, missing=missing, at=seen.now)
+            changed = changed.excused(excuse)
+        await self._recorder.write(changed)
+        self._done(word, entry.epoch, seen, missing)
+
+    def _done(
+        self, step: str, epoch: int | None, seen: Observation, detail: tuple[str, ...] = ()
+    ) -> None:
+        self._log.info("rotation_step", step=step, epoch=epoch, reason="; ".join(detail))
+        self._metrics.step(step)
+        self.on_step(step, epoch, detail, seen.now)
+
+
+def _published(posted: Posted | None) -> PublishedBundle | None:
+    if posted is None:
+        return None
+    try:
+        bundle = TrustBundle.from_bytes(posted.document.body)
+    except ValidationError as err:
+        raise SecureTransportError(
+            "the published trust bundle is damaged", path=names.KV_TRUST_BUNDLE
+        ) from err
+    return PublishedBundle(
+        bundle=bundle,
+        version=posted.document.version,
+        created_at=posted.document.created_at,
+        not_after=posted.document.not_after,
+    )

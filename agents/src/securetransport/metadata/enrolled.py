@@ -1,0 +1,134 @@
+"""Verify keys that instances enrolled in KV: found, checked, remembered while they count.
+
+OpenBao's policy lets a service create below its own name and nothing else, so the path says whose a
+key is; the self-signature shows that the instance holds the private half.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+
+from securetransport.core import names
+from securetransport.core.crypto import signing
+from securetransport.core.errors import (
+    RejectedDocumentError,
+    SignatureError,
+    UnknownKeyError,
+)
+from securetransport.core.model import VerifyKey
+from securetransport.core.names import InstanceId, KeyId, instance_id, service_of
+from securetransport.core.pae import pae
+from securetransport.core.ports import KvEntry, SecretStore
+from securetransport.core.profile import Profile
+from securetransport.runtime.logs import get_logger
+
+ENROL_TYPE = "securetransport/v1/enrol"
+_ROOT = "enroll"
+
+
+class EnrolledKeys:
+    """The keys of every instance; ``refresh`` reads what is new and drops what is over.
+
+    A key is kept as long as a message signed with it may wait to be read.
+    """
+
+    def __init__(self, store: SecretStore, profile: Profile, longest_wait: timedelta) -> None:
+        self._store = store
+        self._profile = profile
+        self._longest_wait = longest_wait
+        self._keys: dict[KeyId, VerifyKey] = {}
+        self._refused: set[str] = set()
+        self._log = get_logger(loop="enrolled")
+
+    @property
+    def keys(self) -> tuple[VerifyKey, ...]:
+        """Every key in hand."""
+        return tuple(self._keys.values())
+
+    async def find(self, instance: InstanceId, key_id: str, now: datetime) -> VerifyKey:
+        """Return a valid key of ``instance``, reading it from KV when it is new.
+
+        Raises:
+            UnknownKeyError: There is none, it is another instance's, or its epoch is not valid.
+        """
+        key = self._keys.get(KeyId(key_id))
+        if key is None:
+            key = await self._read(instance, KeyId(key_id))
+        if key is None or key.instance != instance or not self._is_current(key, now):
+            raise UnknownKeyError("no valid enrolled key", instance=instance, key=key_id)
+        return key
+
+    async def refresh(self, now: datetime) -> None:
+        """Look at every enrolment; one that is wrong is logged once and left out."""
+        seen: set[KeyId] = set()
+        for service in await self._folders(_ROOT):
+            for replica in await self._folders(f"{_ROOT}/{service}"):
+                await self._refresh_instance(service, replica, now, seen)
+        for gone in set(self._keys) - seen:
+            del self._keys[gone]
+
+    async def _refresh_instance(
+        self, service: str, replica: str, now: datetime, seen: set[KeyId]
+    ) -> None:
+        try:
+            instance = instance_id(names.parse_service(service), replica)
+        except ValueError:
+            return
+        for name in await self._store.kv_list(f"{_ROOT}/{instance}"):
+            key_id = KeyId(name)
+            key = self._keys.get(key_id) or await self._read(instance, key_id)
+            if key is not None and self._is_over(key, now):
+                await self._store.kv_destroy(names.kv_enrolled_key(instance, key_id))
+                self._keys.pop(key_id, None)
+            elif key is not None:
+                seen.add(key_id)
+
+    async def _folders(self, path: str) -> list[str]:
+        found = await self._store.kv_list(path)
+        return [name.rstrip("/") for name in found if name.endswith("/")]
+
+    async def _read(self, instance: InstanceId, key_id: KeyId) -> VerifyKey | None:
+        path = names.kv_enrolled_key(instance, key_id)
+        if path in self._refused:
+            return None
+        entry = await self._store.kv_get(path)
+        if entry is None:
+            return None
+        try:
+            key = _checked(entry, instance, key_id)
+        except RejectedDocumentError as err:
+            self._refused.add(path)
+            self._log.warning("enrolment_refused", path=path, reason=str(err))
+            return None
+        self._keys[key_id] = key
+        return key
+
+    def _is_current(self, key: VerifyKey, now: datetime) -> bool:
+        """Tell whether statements may be signed with it now, clocks and the lead allowed for."""
+        schedule, slack = self._profile.key_schedule, self._profile.clock_skew
+        begins = schedule.start_of(key.epoch) - self._profile.key_lead - slack
+        return begins <= now < schedule.expiry_of(key.epoch) + slack
+
+    def _is_over(self, key: VerifyKey, now: datetime) -> bool:
+        expiry = self._profile.key_schedule.expiry_of(key.epoch)
+        return now >= expiry + self._longest_wait
+
+
+def _checked(entry: KvEntry, instance: InstanceId, key_id: KeyId) -> VerifyKey:
+    try:
+        key = VerifyKey.model_validate(entry.value["key"])
+        proof = base64.b64decode(str(entry.value["proof"]), validate=True)
+        signing.verify(key.algorithm, key.public_key, pae(ENROL_TYPE, key.to_bytes()), proof)
+    except (KeyError, ValidationError, binascii.Error) as err:
+        raise RejectedDocumentError("enrolment is malformed") from err
+    except SignatureError as err:
+        raise RejectedDocumentError("enrolment is not signed by its own key") from err
+    if key.instance != instance or key.service != service_of(instance):
+        raise RejectedDocumentError("enrolment names another instance than its path")
+    if key.key_id != key_id or key_id != signing.key_id_of(key.algorithm, key.public_key):
+        raise RejectedDocumentError("enrolment names another key than its path")
+    return key

@@ -1,0 +1,244 @@
+"""Topic keys, the directory and the services' bundles.
+
+Runs on the acting instance only; others serve requests from what lies in KV.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import timedelta
+
+from securetransport.core import documents, names
+from securetransport.core.acl import Acl, bundle_rules, topic_rules
+from securetransport.core.clock import Clock
+from securetransport.core.crypto import aead
+from securetransport.core.epochs import EpochNumber
+from securetransport.core.errors import ConflictError, SecureTransportError
+from securetransport.core.model import (
+    DenyList,
+    Directory,
+    DocumentKind,
+    ServiceBundle,
+    TopicKey,
+    Version,
+)
+from securetransport.core.names import ServiceId, Topic
+from securetransport.core.ports import SecretStore
+from securetransport.core.profile import Profile
+from securetransport.core.rotation.keys import (
+    build_directory,
+    is_destroyable,
+    keys_for,
+    select_enrolled,
+    wanted_epochs,
+)
+from securetransport.metadata.board import Board, Posted, Signer
+from securetransport.metadata.enrolled import EnrolledKeys
+from securetransport.runtime.logs import get_logger
+
+_SECRET_BYTES = 32
+_SIGNERS = frozenset({names.METADATA, names.WATCHER})
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBundle:
+    """A service's bundle document, as signed last."""
+
+    body: bytes
+    version: Version
+    data: bytes
+
+
+class KeyRotation:
+    """Makes keys by epoch and what tells members about them."""
+
+    def __init__(  # noqa: PLR0913  # one argument per collaborator, all made in app.py
+        self,
+        *,
+        store: SecretStore,
+        clock: Clock,
+        profile: Profile,
+        board: Board,
+        signer: Signer,
+        enrolled: EnrolledKeys,
+        longest_wait: timedelta,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._profile = profile
+        self._board = board
+        self._signer = signer
+        self._enrolled = enrolled
+        self._longest_wait = longest_wait
+        self._topic_keys: dict[tuple[Topic, EpochNumber], tuple[TopicKey, ...]] = {}
+        self._bundles: dict[ServiceId, MadeBundle] = {}
+        self._policies: dict[Topic, dict[str, EpochNumber]] = {}
+        self._written_entries: dict[str, str] = {}
+        self._recalled: set[Topic] = set()
+        self._log = get_logger(kind="keys")
+        self.directory: Posted | None = None
+        self.completed: set[EpochNumber] = set()
+
+    def topic_keys(self) -> tuple[TopicKey, ...]:
+        """Return every topic key in hand."""
+        return tuple(key for keys in self._topic_keys.values() for key in keys)
+
+    async def ensure_topic_keys(self, acl: Acl) -> None:
+        """Make the keys that must exist now, and read those that exist already."""
+        for topic in topic_rules(acl):
+            await self._recall(topic)
+        for epoch in wanted_epochs(self._profile, self._clock.now()):
+            for topic in topic_rules(acl):
+                if (topic, epoch) not in self._topic_keys:
+                    self._topic_keys[topic, epoch] = await self._make_or_read(topic, epoch)
+            if epoch not in self.completed:
+                self.completed.add(epoch)
+                self._log.info("key_epoch_ready", epoch=epoch)
+        await self._destroy_old()
+
+    async def ensure_directory(self, acl: Acl, deny: DenyList) -> None:
+        """Publish the directory if enrolments or rules changed."""
+        now = self._clock.now()
+        await self._enrolled.refresh(now)
+        services = frozenset(acl.services) | _SIGNERS
+        keys = select_enrolled(self._enrolled.keys, services, deny, self._profile, now)
+        announced = wanted_epochs(self._profile, now)
+        tree = build_directory(keys, self._accepted_policies(acl), announced)
+        for key_id, entry in tree.entries.items():
+            text = entry.model_dump_json()
+            if self._written_entries.get(key_id) != text:
+                await self._overwrite(
+                    names.kv_directory_entry(key_id), {"entry": entry.model_dump(mode="json")}
+                )
+                self._written_entries[key_id] = text
+        for gone in set(self._written_entries) - set(tree.entries):
+            await self._store.kv_destroy(f"directory/keys/{gone}")
+            del self._written_entries[gone]
+        self.directory = await self._board.publish(
+            names.KV_DIRECTORY,
+            DocumentKind.DIRECTORY,
+            tree.directory,
+            self._profile.key_validity,
+        )
+
+    async def ensure_bundles(self, acl: Acl) -> list[tuple[ServiceId, Version]]:
+        """Sign and store every service's bundle that changed; returns whom to tell."""
+        changed: list[tuple[ServiceId, Version]] = []
+        for service in acl.services:
+            made = await self._make_bundle(acl, service)
+            if made is not None:
+                changed.append((service, made.version))
+        for gone in set(self._bundles) - set(acl.services):
+            del self._bundles[gone]
+        return changed
+
+    def bundle_of(self, service: ServiceId) -> bytes | None:
+        """Return the encoded, signed ServiceBundle document, ``None`` for an unknown service."""
+        made = self._bundles.get(service)
+        return made.data if made else None
+
+    async def _make_bundle(self, acl: Acl, service: ServiceId) -> MadeBundle | None:
+        rules = bundle_rules(acl, service)
+        body = ServiceBundle(
+            service=service,
+            rules=rules,
+            topic_keys=keys_for(rules, self._wanted_keys()),
+            key_epoch=self._profile.key_schedule.number_at(self._clock.now()),
+            acl_digest=acl.digest(),
+        ).to_bytes()
+        held = self._bundles.get(service) or await self._stored_bundle(service)
+        if held is not None and held.body == body:
+            self._bundles[service] = held
+            return None
+        version = held.version.next() if held else Version(counter=1)
+        document = await self._signer.sign(
+            DocumentKind.SERVICE_BUNDLE, service, version, body, self._profile.key_validity
+        )
+        made = MadeBundle(body, version, documents.encode(document))
+        key = names.service_transit_key(service)
+        ciphertext = await self._store.transit_encrypt(key, made.data)
+        await self._overwrite(names.kv_service_bundle(service), _copy(ciphertext, version))
+        self._bundles[service] = made
+        return made
+
+    async def _stored_bundle(self, service: ServiceId) -> MadeBundle | None:
+        """Return the version to continue from; the content is the service's alone to decrypt."""
+        entry = await self._store.kv_get(names.kv_service_bundle(service))
+        if entry is None:
+            return None
+        return MadeBundle(b"", Version.model_validate(entry.value["version"]), b"")
+
+    def _wanted_keys(self) -> tuple[TopicKey, ...]:
+        """Return what a holder needs: keys to come, in force, and of messages still waiting."""
+        return self.topic_keys()
+
+    def _accepted_policies(self, acl: Acl) -> dict[Topic, tuple[str, ...]]:
+        """Return each topic's rule digests that messages may carry: now's, and the last ones'.
+
+        A digest stays accepted for a key validity after it was last in force, so that an ACL
+        change does not refuse messages on their way.
+        """
+        schedule = self._profile.key_schedule
+        now = self._clock.now()
+        current = schedule.number_at(now)
+        for topic, rule in topic_rules(acl).items():
+            self._policies.setdefault(topic, {})[rule.digest] = current
+        for digests in self._policies.values():
+            for digest, epoch in list(digests.items()):
+                if now >= schedule.expiry_of(epoch):
+                    del digests[digest]
+        return {topic: tuple(sorted(digests)) for topic, digests in sorted(self._policies.items())}
+
+    async def recall_policies(self) -> None:
+        """Take over the digests of the directory in KV, so that a restart forgets none."""
+        if self.directory is not None:
+            return
+        posted = await self._board.read(names.KV_DIRECTORY)
+        if posted is None:
+            return
+        current = self._profile.key_schedule.number_at(self._clock.now())
+        for topic, digests in Directory.from_bytes(posted.document.body).topic_policies.items():
+            for digest in digests:
+                self._policies.setdefault(topic, {})[digest] = current
+
+    async def _recall(self, topic: Topic) -> None:
+        """Read the kept keys of earlier epochs, once after a start."""
+        if topic in self._recalled:
+            return
+        for name in await self._store.kv_list(f"topic-keys/{topic}"):
+            epoch = EpochNumber(int(name))
+            self._topic_keys[topic, epoch] = await self._make_or_read(topic, epoch)
+        self._recalled.add(topic)
+
+    async def _make_or_read(self, topic: Topic, epoch: EpochNumber) -> tuple[TopicKey, ...]:
+        path = names.kv_topic_key(topic, epoch)
+        entry = await self._store.kv_get(path)
+        if entry is None:
+            secret = base64.b64encode(aead.random_bytes(_SECRET_BYTES)).decode("ascii")
+            try:
+                await self._store.kv_put(path, {"generations": [secret]}, cas=0)
+            except ConflictError:
+                self._log.info("topic_key_exists", topic=topic, epoch=epoch)
+            entry = await self._store.kv_get(path)
+        if entry is None:
+            raise SecureTransportError("topic key vanished after it was written", path=path)
+        return tuple(
+            TopicKey(topic=topic, epoch=epoch, generation=number, secret=base64.b64decode(text))
+            for number, text in enumerate(entry.value["generations"])
+        )
+
+    async def _destroy_old(self) -> None:
+        now = self._clock.now()
+        for topic, epoch in list(self._topic_keys):
+            if is_destroyable(self._profile, epoch, now, self._longest_wait):
+                await self._store.kv_destroy(names.kv_topic_key(topic, epoch))
+                del self._topic_keys[topic, epoch]
+
+    async def _overwrite(self, path: str, value: dict[str, object]) -> None:
+        entry = await self._store.kv_get(path)
+        await self._store.kv_put(path, value, cas=entry.cas if entry else 0)
+
+
+def _copy(ciphertext: str, version: Version) -> dict[str, object]:
+    return {"ciphertext": ciphertext, "version": version.model_dump()}

@@ -1,0 +1,84 @@
+"""From the ACL and the deny list to the servers' users."""
+
+from __future__ import annotations
+
+from securetransport.core import documents, names
+from securetransport.core.acl import Acl, compile_broker
+from securetransport.core.clock import Clock
+from securetransport.core.authority_keys import AuthorityKeys
+from securetransport.core.errors import RejectedDocumentError, SecureTransportError
+from securetransport.core.model import DenyList, DocumentKind, Version
+from securetransport.core.profile import Profile
+from securetransport.metadata.board import Board, Posted
+from securetransport.runtime.logs import get_logger
+
+
+class PolicyKeeper:
+    """Accepts the administrator's ACL and publishes what follows from it for the servers."""
+
+    def __init__(
+        self, board: Board, clock: Clock, profile: Profile, administrators: AuthorityKeys
+    ) -> None:
+        self._board = board
+        self._clock = clock
+        self._profile = profile
+        self._administrators = administrators
+        self._version: Version | None = None
+        self._refused: Version | None = None
+        self._log = get_logger(kind="policy")
+        self.acl: Acl | None = None
+        self.deny = DenyList()
+
+    async def round(self, *, may_write: bool) -> None:
+        """Read ACL and deny list; publish the broker policy if this instance may write.
+
+        Raises:
+            SecureTransportError: The deny list cannot be read; the policy in force stays.
+        """
+        await self._read_acl()
+        await self._read_deny_list()
+        if self.acl is None or not may_write:
+            return
+        await self._board.publish(
+            names.KV_BROKER_POLICY,
+            DocumentKind.BROKER_POLICY,
+            compile_broker(self.acl, self.deny),
+            self._profile.ca_validity,
+        )
+
+    async def _read_acl(self) -> None:
+        posted = await self._board.read(names.KV_ACL)
+        if posted is None or posted.document.version == self._version:
+            return
+        try:
+            self.acl = self._accepted(posted)
+            self._version = posted.document.version
+            self._log.info("acl_accepted", version=str(self._version), digest=self.acl.digest())
+        except RejectedDocumentError as err:
+            if self._refused != posted.document.version:
+                self._refused = posted.document.version
+                self._log.error("acl_refused", version=str(self._refused), reason=str(err))
+
+    def _accepted(self, posted: Posted) -> Acl:
+        body = documents.verify_document(
+            posted.document,
+            self._administrators.lookup,
+            kind=DocumentKind.ACL,
+            audience=documents.AUTHORITY,
+            at=self._clock.now(),
+            newest=self._version,
+            skew=self._profile.clock_skew,
+        )
+        try:
+            return Acl.from_canonical(body)
+        except (ValueError, SecureTransportError) as err:
+            raise RejectedDocumentError("the signed ACL is invalid", problem=str(err)) from err
+
+    async def _read_deny_list(self) -> None:
+        posted = await self._board.read(names.KV_DENY_LIST)
+        if posted is None:
+            return
+        try:
+            self.deny = DenyList.from_bytes(posted.document.body)
+        except ValueError as err:
+            raise SecureTransportError("the deny list is damaged", path=names.KV_DENY_LIST) from err

@@ -1,0 +1,56 @@
+"""Configuration of the authority."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from securetransport.runtime.sections import NatsSection
+from securetransport.runtime.settings import AgentSettings
+
+
+class AclSection(BaseModel):
+    """Whose ACL is accepted.
+
+    Attributes:
+        administrator_keys_file: JSON file of the pinned administrator keys.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    administrator_keys_file: Path
+
+
+class ServersSection(BaseModel):
+    """Which servers gate a rotation.
+
+    Attributes:
+        names: Server names, as their keepers attest them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    names: tuple[str, ...] = Field(min_length=1)
+
+
+class MetadataSettings(AgentSettings):
+    """All settings of one instance.
+
+    Attributes:
+        acl: Whose ACL is accepted.
+        nats: Where the bus is.
+        servers: Which servers gate a rotation.
+        lease_seconds: How long an instance that shows no life stays the holder; a standby takes
+            over after it.
+        dead_letter_seconds: Longest time a message may wait to be read; keys are kept as long.
+    """
+
+    AGENT: ClassVar[str] = "metadata"
+
+    acl: AclSection
+    nats: NatsSection
+    servers: ServersSection
+    lease_seconds: float = Field(default=10.0, ge=3, le=300)
+    dead_letter_seconds: float = Field(default=604800.0, ge=60)
