@@ -32,9 +32,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from securetransport.adapters.openbao import OpenBaoStore
-
 from certificates import Issuer
+from securetransport.adapters.openbao import OpenBaoStore
 from securetransport.core.names import spiffe_id
 
 BIN = Path(sys.executable).parent

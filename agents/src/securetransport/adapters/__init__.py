@@ -1,1 +1,1 @@
-"""Everything outside the process: one folder per outside world, implementing the ports of the core."""
+"""Everything outside the process: one folder per outside world, implementing the core's ports."""

@@ -141,8 +141,8 @@ async def until_available(
 
     For the first steps of a process: everything may be started in any order, so OpenBao or NATS may
     be there later than the agent. So may its rights: the token in the file may be the one of the
-    last boot, so ``PermissionDeniedError`` is waited out as well. Other errors pass. ``action`` must
-    be idempotent.
+    last boot, so ``PermissionDeniedError`` is waited out as well. Other errors pass. ``action``
+    must be idempotent.
     """
     log = get_logger()
     backoff = Backoff()

@@ -12,7 +12,7 @@ from securetransport.core.ports import SecretStore, TlsIdentity
 
 
 class OpenBaoLeafSource:
-    """Implements ``LeafSource``: fresh key and request per leaf, signed at ``nats_int/sign/<role>``.
+    """A ``LeafSource``: fresh key and request per leaf, signed at ``nats_int/sign/<role>``.
 
     Args:
         store: Logged in as an identity that may write that path.
