@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.securetransport.platform.plugins.module_utils.errors import PlatformError
 
 try:
-    from securetransport.core import errors
+    from securetransport.core import documents, errors
     from securetransport.core.crypto import x509
 except ImportError:
     HAS_CORE = False
@@ -74,3 +75,26 @@ def certificate_of(pem: str) -> Certificate:
         fingerprint=facts.fingerprint,
         not_after=facts.not_after,
     )
+
+
+def merged_keys_text(
+    text: str | None,
+    keys: Sequence[Mapping[str, object]],
+    *,
+    is_replaced: Callable[[str], bool],
+    what: str,
+) -> str:
+    """Return the text of a keys file with ``keys`` in it, in the form agents read.
+
+    Raises:
+        PlatformError: ``text`` is not such a file, or a key is not one that agents accept.
+    """
+    with core_errors(what):
+        kept = documents.AuthorityKeys.from_json(text).keys if text else {}
+        own = documents.AuthorityKeys.from_json(json.dumps({"keys": [dict(key) for key in keys]}))
+        others = {
+            key_id: key
+            for key_id, key in kept.items()
+            if key_id not in own.keys and not is_replaced(key_id)
+        }
+        return str(documents.AuthorityKeys({**others, **own.keys}).to_json())

@@ -36,3 +36,7 @@ class ImmutableFieldError(PlatformError):
 
 class UnreachableError(PlatformError):
     """A server does not answer, or not in time."""
+
+
+class ConflictError(PlatformError):
+    """Somebody else wrote first; the module may be run again."""

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.securetransport.platform.plugins.module_utils.errors import (
+    ConflictError,
     PlatformError,
     UnreachableError,
 )
@@ -167,6 +168,34 @@ class OpenBao:
         """Delete what is at a path."""
         self.request("delete", path)
 
+    def read_kv(self, mount: str, path: str) -> tuple[dict[str, Any] | None, int]:
+        """Return the newest data of a KV version 2 path and the version to name in a write.
+
+        The data is ``None`` when there is none or its version was deleted; the version is 0 when
+        the path was never written.
+        """
+        try:
+            answer: Mapping[str, Any] = self.request("get", f"{mount}/data/{path}")
+        except _NothingThereError as err:
+            answer = err.answer
+        entry = answer.get("data") or {}
+        return entry.get("data"), int((entry.get("metadata") or {}).get("version", 0))
+
+    def write_kv(self, mount: str, path: str, data: Mapping[str, Any], version: int) -> None:
+        """Write to a KV version 2 path if ``version`` is still its newest.
+
+        Raises:
+            ConflictError: Somebody else wrote first.
+        """
+        try:
+            self.write(f"{mount}/data/{path}", {"data": dict(data), "options": {"cas": version}})
+        except RefusedError as err:
+            if "check-and-set" not in err.reasons:
+                raise
+            raise ConflictError(
+                f"{mount}/{path} was written by somebody else just now; run again"
+            ) from err
+
     def log_in(self, mount: str, role_id: str, secret_id: str) -> None:
         """Get a token by AppRole and use it; :meth:`log_out` ends it."""
         answer = self.request(
@@ -235,7 +264,15 @@ class OpenBao:
 
 
 class _NothingThereError(PlatformError):
-    """The path holds nothing, or nothing is mounted there."""
+    """The path holds nothing, or nothing is mounted there.
+
+    Attributes:
+        answer: What OpenBao sent all the same; for a deleted KV version, its metadata.
+    """
+
+    def __init__(self, message: str, answer: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 class DeniedError(PlatformError):
@@ -312,7 +349,7 @@ def _translated(path: str, address: str) -> Iterator[None]:
     except requests.exceptions.RequestException as err:
         raise UnreachableError(f"{address} cannot be reached: {_root_cause(err)}") from err
     except hvac.exceptions.InvalidPath as err:
-        raise _NothingThereError(f"nothing at {path}: {_reasons(err)}") from err
+        raise _NothingThereError(f"nothing at {path}: {_reasons(err)}", err.json or {}) from err
     except hvac.exceptions.Forbidden as err:
         raise DeniedError(
             f"OpenBao denies {path}: the token is not valid or its policies do not allow this"

@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from ansible.module_utils.basic import AnsibleModule
@@ -16,11 +14,9 @@ from ansible_collections.securetransport.platform.plugins.module_utils.errors im
     ImmutableFieldError,
     PlatformError,
 )
-from ansible_collections.securetransport.platform.plugins.module_utils.files import (
-    PUBLIC,
-    has_mode,
-    read_optional,
-    write_file,
+from ansible_collections.securetransport.platform.plugins.module_utils.keys_file import (
+    PublicKey,
+    publish_keys,
 )
 from ansible_collections.securetransport.platform.plugins.module_utils.openbao import (
     OpenBao,
@@ -77,7 +73,13 @@ def ensure_transit_key(module: AnsibleModule) -> Outcome:
             check_mode=module.check_mode,
         )
         keys = public_keys(name, bao.read(path) or {})
-        is_file_changed = _export(module, name, keys) if params["keys_file"] else False
+        is_file_changed = bool(params["keys_file"]) and publish_keys(
+            params["keys_file"],
+            keys,
+            option="keys_file",
+            is_replaced=lambda key_id: key_id.rpartition(":v")[0] == name,
+            check_mode=module.check_mode,
+        )
         after: dict[str, Any] = {**wanted} if outcome.changed else {}
         if is_file_changed:
             after["keys_file"] = [entry["key_id"] for entry in keys]
@@ -89,7 +91,7 @@ def ensure_transit_key(module: AnsibleModule) -> Outcome:
         )
 
 
-def public_keys(name: str, answer: Mapping[str, Any]) -> list[dict[str, str]]:
+def public_keys(name: str, answer: Mapping[str, Any]) -> list[PublicKey]:
     """Return the public keys of a transit key, oldest version first; none for a symmetric one."""
     versions = answer.get("keys") or {}
     algorithm = _ALGORITHMS.get(answer.get("type", ""), answer.get("type", ""))
@@ -128,33 +130,3 @@ def _delete(
         bao.write(f"{path}/config", {"deletion_allowed": True})
         bao.delete(path)
     return Outcome(changed=True, before={"type": current["type"]})
-
-
-def _export(module: AnsibleModule, name: str, keys: list[dict[str, str]]) -> bool:
-    """Put this key's public parts beside other keys into the file; tell whether it differs.
-
-    Raises:
-        PlatformError: The file is there and is not such a file.
-    """
-    path: str = module.params["keys_file"]
-    before = read_optional(path, option="keys_file")
-    others: list[dict[str, str]] = []
-    if before:
-        try:
-            listed = json.loads(before)["keys"]
-            others = [entry for entry in listed if entry["key_id"].rpartition(":v")[0] != name]
-        except (ValueError, KeyError, TypeError, AttributeError) as err:
-            raise PlatformError(
-                f"keys_file: {path} is not a file of authority keys; remove it"
-            ) from err
-    entries = sorted(others + keys, key=_position)
-    after = json.dumps({"keys": entries}, indent=2) + "\n"
-    is_changed = before != after or not (Path(path).exists() and has_mode(path, PUBLIC))
-    if is_changed and not module.check_mode:
-        write_file(path, after, option="keys_file", mode=PUBLIC)
-    return is_changed
-
-
-def _position(entry: Mapping[str, str]) -> tuple[str, int]:
-    name, _, version = entry["key_id"].rpartition(":v")
-    return name, int(version) if version.isdigit() else 0
