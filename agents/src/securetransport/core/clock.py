@@ -1,8 +1,8 @@
 """The two clocks: wall time for epochs and documents, monotonic time for waiting and leaf life.
 
 A wall clock can jump; a duration measured by it can be negative. So renewal ages and time-outs use
-``monotonic``, while epochs, validity and freshness use ``now``. Agents get a :class:`Clock` injected;
-``securetransport.testing`` has one that tests move by hand.
+``monotonic``, while epochs, validity and freshness use ``now``. Agents get a :class:`Clock`
+injected; ``securetransport.testing`` has one that tests move by hand.
 """
 
 from __future__ import annotations

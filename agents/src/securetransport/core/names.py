@@ -1,4 +1,4 @@
-"""Names that must be the same everywhere: identities, subjects, paths in OpenBao, the issuer's name.
+"""Names that must be the same everywhere: identities, subjects, OpenBao's paths, the issuer's name.
 
 One service has one name: the URI SAN ``spiffe://<trust domain>/<service>``, the NATS user, the
 AppRole, the policy, the service account and the message signer are all derived from its
