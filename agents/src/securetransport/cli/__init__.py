@@ -1,0 +1,1 @@
+"""The ``securetransport`` command: what people ask the platform, and what little they tell it."""

@@ -1,0 +1,112 @@
+"""``securetransport``: status of the platform, its ACL, and an administrator's leaf."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from securetransport.adapters.files import ensure_private_dir, write_atomic
+from securetransport.cli import acl, view
+from securetransport.cli.session import ask, connection, visit
+from securetransport.cli.settings import DEFAULT_CONFIG, CliSettings, load_settings
+from securetransport.core import names, trust
+from securetransport.core.crypto.x509 import der_to_pem
+from securetransport.core.errors import ConfigError, SecureTransportError
+
+_WATCH_SECONDS = 1.0
+_ROUNDS_PER_CONNECTION = 6  # the connection does not attest, so it must be short
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+admin = typer.Typer(no_args_is_help=True, help="What only an administrator needs.")
+app.add_typer(acl.app, name="acl")
+app.add_typer(admin, name="admin")
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option(
+        "--config", envvar="SECURETRANSPORT_CONFIG", help="TOML file that says where things are."
+    ),
+]
+
+
+@app.command()
+def status(
+    config: ConfigOption = DEFAULT_CONFIG,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep looking.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show epochs and their gates, servers, members and keys."""
+    settings = load_settings(config)
+    if watch:
+        asyncio.run(_watch(settings))
+        return
+    picture = asyncio.run(fetch_status(settings))
+    if as_json:
+        sys.stdout.write(json.dumps(picture, indent=2) + "\n")
+    else:
+        Console().print(view.render(picture))
+
+
+@admin.command()
+def leaf(
+    out: Annotated[Path, typer.Option(help="Directory for admin.crt, admin.key and ca.crt.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Write a short-lived leaf of ``admin`` and the trust set, for tools that manage streams."""
+    asyncio.run(_write_leaf(load_settings(config), out))
+
+
+async def fetch_status(settings: CliSettings) -> dict[str, Any]:
+    """Return the authority's status."""
+    async with visit(settings) as held, connection(settings, held) as bus:
+        return await ask(bus, names.SUBJECT_STATUS)
+
+
+async def _watch(settings: CliSettings) -> None:
+    with Live(console=Console(), screen=False, auto_refresh=False) as live:
+        while True:
+            try:
+                async with visit(settings) as held, connection(settings, held) as bus:
+                    for _ in range(_ROUNDS_PER_CONNECTION):
+                        live.update(view.render(await ask(bus, names.SUBJECT_STATUS)), refresh=True)
+                        await asyncio.sleep(_WATCH_SECONDS)
+            except SecureTransportError as err:
+                at = datetime.now(UTC).strftime("%H:%M:%S")
+                live.console.print(f"{at} {err}")
+                await asyncio.sleep(_WATCH_SECONDS)
+
+
+async def _write_leaf(settings: CliSettings, out: Path) -> None:
+    async with visit(settings) as held:
+        ensure_private_dir(out)
+        anchors = "".join(der_to_pem(der) for der in trust.anchors(held.trust.bundle))
+        write_atomic(out / "admin.key", held.identity.private_key.encode())
+        write_atomic(out / "admin.crt", held.identity.certificate.encode())
+        write_atomic(out / "ca.crt", anchors.encode())
+
+
+def main() -> None:
+    """Run the command; a known error is one line and exit code 1, wrong configuration 78."""
+    try:
+        app()
+    except ConfigError as err:
+        for problem in err.problems:
+            sys.stderr.write(f"securetransport: {problem}\n")
+        sys.exit(ConfigError.EXIT_CODE)
+    except SecureTransportError as err:
+        sys.stderr.write(f"securetransport: {err}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""One administrator's visit: log in, get a leaf, look at the trust set, connect, ask, leave.
+
+The connection does not attest, so it lives for less than ten seconds; the token is revoked at the
+end.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from securetransport.adapters.files import write_atomic
+from securetransport.adapters.nats import Bus, Connection
+from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
+from securetransport.adapters.openbao.login import AppRoleFiles, login
+from securetransport.adapters.tls import client_context
+from securetransport.cli.settings import CliSettings
+from securetransport.core import names, trust
+from securetransport.core.authority_keys import AuthorityKeys
+from securetransport.core.clock import SystemClock
+from securetransport.core.errors import NotFoundError, SecureTransportError
+from securetransport.core.ports import TlsIdentity
+from securetransport.core.trust import AcceptedTrust
+
+_SKEW = timedelta(minutes=10)
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a private directory is made inside it
+_MEMORY = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a command may use.
+
+    Attributes:
+        store: OpenBao as AppRole ``admin``.
+        identity: A leaf of ``admin``.
+        trust: The verified trust set.
+    """
+
+    store: OpenBaoStore
+    identity: TlsIdentity
+    trust: AcceptedTrust
+
+
+@asynccontextmanager
+async def visit(settings: CliSettings) -> AsyncIterator[Visit]:
+    """Log in and prepare an identity; on exit the token is revoked and nothing stays on disk.
+
+    Raises:
+        SecureTransportError: OpenBao refuses or is away, or there is no trust bundle yet.
+    """
+    token = login(
+        settings.openbao_addresses,
+        settings.openbao_ca_file,
+        AppRoleFiles(settings.role_id_file, settings.secret_id_file),
+    )
+    with tempfile.TemporaryDirectory(prefix="securetransport-cli-", dir=_MEMORY) as folder:
+        token_file = Path(folder) / "token"
+        write_atomic(token_file, token.encode())
+        store = OpenBaoStore(settings.openbao_addresses, settings.openbao_ca_file, token_file)
+        try:
+            accepted = await _trust(settings, store)
+            yield Visit(store, await _leaf(settings, store), accepted)
+        finally:
+            await store.write("auth/token/revoke-self", {})
+            store.close()
+
+
+@asynccontextmanager
+async def connection(settings: CliSettings, held: Visit) -> AsyncIterator[Connection]:
+    """Connect as ``admin``; keep it shorter than ten seconds."""
+    context = client_context(trust.anchors(held.trust.bundle), held.identity)
+    bus = await Bus().connect(
+        settings.nats_servers,
+        context,
+        name="securetransport-cli",
+        inbox_prefix=names.inbox_prefix(names.ADMIN),
+    )
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+async def ask(bus: Connection, subject: str, data: bytes = b"") -> dict[str, Any]:
+    """Return the authority's JSON answer.
+
+    Raises:
+        SecureTransportError: It refused, or did not answer.
+    """
+    answer: dict[str, Any] = json.loads((await bus.request(subject, data, timeout=3.0)).data)
+    if "error" in answer:
+        raise SecureTransportError(
+            "the authority cannot answer", reason=answer["error"], detail=answer.get("detail")
+        )
+    return answer
+
+
+async def _trust(settings: CliSettings, store: OpenBaoStore) -> AcceptedTrust:
+    entry = await store.kv_get(names.KV_TRUST_BUNDLE)
+    if entry is None:
+        raise NotFoundError("there is no trust bundle yet; has the authority started?")
+    keys = AuthorityKeys.from_json(settings.authority_keys_file.read_text())
+    return trust.accept_trust(
+        base64.b64decode(str(entry.value["document"])),
+        keys.lookup,
+        at=SystemClock().now(),
+        newest=None,
+        skew=_SKEW,
+    )
+
+
+async def _leaf(settings: CliSettings, store: OpenBaoStore) -> TlsIdentity:
+    return await OpenBaoLeafSource(
+        store,
+        settings.trust_domain,
+        names.ADMIN,
+        names.instance_id(names.ADMIN, "cli"),
+        ttl=timedelta(seconds=settings.leaf_seconds),
+    ).issue()
