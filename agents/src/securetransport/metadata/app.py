@@ -11,8 +11,9 @@ from prometheus_client import CollectorRegistry
 from securetransport.adapters.files import ensure_private_dir
 from securetransport.adapters.nats import Connection
 from securetransport.adapters.openbao import OpenBaoStore
-from securetransport.core.clock import SystemClock
+from securetransport.core import names
 from securetransport.core.authority_keys import AuthorityKeys
+from securetransport.core.clock import SystemClock
 from securetransport.core.errors import ConfigError, SecureTransportError
 from securetransport.metadata.board import Board, Signer
 from securetransport.metadata.bus import AuthorityBus
@@ -103,7 +104,7 @@ class Metadata:
             exchange=exchange,
             metrics=metrics,
         )
-        self.session = Session(settings, self._store, clock, registry)
+        self.session = Session(settings, self._store, clock, registry=registry, loops=self._loops)
         self.session.on_connection(self._use)
         self._announcing = supervisor.Wakeup()
         self._ca.on_published = lambda _posted: self._announcing.wake()
@@ -129,7 +130,9 @@ class Metadata:
         acl = self._policy.acl
         if acl is None or not self._ca.is_holder:
             return
-        self._ca.foreign_users = acl.foreign_users()
+        self._ca.foreign_users = frozenset(
+            names.spiffe_id(acl.trust_domain, client) for client in acl.foreign
+        )
         await self._keys.recall_policies()
         await self._keys.ensure_topic_keys(acl)
         await self._keys.ensure_directory(acl, self._policy.deny)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from securetransport.core import documents, names
 from securetransport.core.acl import Acl, compile_broker
-from securetransport.core.clock import Clock
 from securetransport.core.authority_keys import AuthorityKeys
+from securetransport.core.clock import Clock
 from securetransport.core.errors import RejectedDocumentError, SecureTransportError
 from securetransport.core.model import DenyList, DocumentKind, Version
 from securetransport.core.profile import Profile
