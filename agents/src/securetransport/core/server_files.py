@@ -12,7 +12,8 @@ Rules, in the order applied:
 3. *One server at a time*: a leaf for a newly active epoch waits for the servers earlier in the
    order, but never longer than its place in the order times a limit. Nothing else waits for others.
 4. Files that differ from the wanted ones are replaced, even while a leaf cannot be issued: an
-   issuer that left the trust set must not stay because OpenBao's PKI is slow.
+   issuer that left the trust set must not stay because OpenBao's PKI is slow. A document that was
+   only signed anew asks for the same files: then just the versions are noted.
 5. A running server that shows other material than the files is reloaded, with a backoff.
 6. What is in force, and whether the server serves it, is attested when it changed and from time to
    time.
@@ -63,7 +64,7 @@ class LeafFacts:
         issuer: Common name of its issuer.
         not_after: When it ends.
         renew_at: From when on it is renewed by age, by the wall clock.
-        proves_policy: Version of the broker policy it was first written with.
+        proves_broker: Digest of the ``broker.conf`` it was first written with.
     """
 
     fingerprint: Fingerprint
@@ -71,7 +72,7 @@ class LeafFacts:
     issuer: str
     not_after: datetime
     renew_at: datetime
-    proves_policy: Version
+    proves_broker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,13 @@ class Wanted:
         bundle: The trust set.
         bundle_version: Its version.
         policy_version: Version of the broker policy.
+        broker: SHA-256 of the ``broker.conf`` that the policy asks for, hex.
     """
 
     bundle: TrustBundle
     bundle_version: Version
     policy_version: Version
+    broker: str
 
     @property
     def names(self) -> frozenset[str]:
@@ -102,14 +105,16 @@ class FilesInForce:
         content: :func:`content_digest` of the files.
         digest: Trust digest of ``ca.crt``.
         names: Common names of the certificates of ``ca.crt``.
-        bundle_version: Version of the bundle they were made from.
-        policy_version: Version of the policy they were made from.
+        broker: SHA-256 of ``broker.conf``, hex.
+        bundle_version: Newest version of the bundle that asks for these files.
+        policy_version: Newest version of the policy that asks for these files.
         leaf: The leaf among them.
     """
 
     content: str
     digest: str
     names: frozenset[str]
+    broker: str
     bundle_version: Version
     policy_version: Version
     leaf: LeafFacts
@@ -155,7 +160,7 @@ class ServerView:
 
     def serves(self, files: FilesInForce) -> bool:
         """Tell whether ``files`` are shown to be in force, the broker policy among them."""
-        return self.shows(files) and files.leaf.proves_policy == files.policy_version
+        return self.shows(files) and files.leaf.proves_broker == files.broker
 
     def shows_other_than(self, files: FilesInForce) -> bool:
         """Tell whether a port answered and showed something else; unknown counts as no."""
@@ -231,6 +236,11 @@ class WriteFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteVersions:
+    """Remember that newer documents ask for the very files in force."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReloadServer:
     """Tell the server to read its files, and look whether it did."""
 
@@ -242,7 +252,7 @@ class Attest:
     is_served: bool
 
 
-Step = Rest | IssueLeaf | WriteFiles | ReloadServer | Attest
+Step = Rest | IssueLeaf | WriteFiles | NoteVersions | ReloadServer | Attest
 
 
 def next_step(seen: Observation) -> Step:
@@ -255,19 +265,25 @@ def next_step(seen: Observation) -> Step:
     need = leaf_need(seen.leaf, wanted, seen.at, is_due=seen.is_renewal_due)
     if need and seen.may_issue and (need is not LeafNeed.NOT_ACTIVE or seen.is_turn):
         return IssueLeaf(need)
-    return _step_of_files(seen, need)
+    return _step_of_files(seen, wanted, need)
 
 
-def _step_of_files(seen: Observation, need: LeafNeed | None) -> Step:
+def _step_of_files(seen: Observation, wanted: Wanted, need: LeafNeed | None) -> Step:
     """Apply rule 4: the leaf is what can be had, are the files?"""
     if seen.leaf is None:
         return Rest("a server leaf")
-    is_right = seen.in_force is not None and seen.in_force.content == seen.wanted_content
+    files = seen.in_force
+    is_right = files is not None and files.content == seen.wanted_content
     if not is_right and seen.may_write:
         return WriteFiles()
-    if seen.in_force is None:
+    if files is None:
         return Rest("files that the server's own check accepts")
-    return _step_of_server(seen, seen.in_force, need)
+    if is_right and (files.bundle_version, files.policy_version) != (
+        wanted.bundle_version,
+        wanted.policy_version,
+    ):
+        return NoteVersions()
+    return _step_of_server(seen, files, need)
 
 
 def _step_of_server(seen: Observation, files: FilesInForce, need: LeafNeed | None) -> Step:
@@ -300,7 +316,7 @@ def leaf_need(
         return LeafNeed.UNTRUSTED
     if leaf.epoch != wanted.bundle.active:
         return LeafNeed.NOT_ACTIVE
-    if leaf.proves_policy != wanted.policy_version:
+    if leaf.proves_broker != wanted.broker:
         return LeafNeed.POLICY
     return LeafNeed.AGE if is_due or at >= leaf.renew_at else None
 

@@ -60,7 +60,7 @@ class _StoredLeaf(Document):
     issuer: str
     not_after: AwareDatetime
     renew_at: AwareDatetime
-    proves_policy: Version
+    proves_broker: str
 
 
 class _StoredFacts(Document):
@@ -69,6 +69,7 @@ class _StoredFacts(Document):
     content: str
     digest: str
     names: tuple[str, ...]
+    broker: str
     bundle_version: Version
     policy_version: Version
     leaf: _StoredLeaf
@@ -144,6 +145,10 @@ class Generations:
                 _replace_link(link, target)
         _sync_folder(self._managed)
 
+    def note(self, generation: Generation, facts: FilesInForce) -> None:
+        """Replace what is remembered of a set, whose files stay as they are."""
+        write_atomic(generation.path / _FACTS, _to_stored(facts).to_bytes(), mode=0o600)
+
     def discard(self, generation: Generation) -> None:
         """Remove a prepared set that failed its check."""
         shutil.rmtree(generation.path, ignore_errors=True)
@@ -189,6 +194,7 @@ def _from_stored(stored: _StoredFacts) -> FilesInForce:
         content=stored.content,
         digest=stored.digest,
         names=frozenset(stored.names),
+        broker=stored.broker,
         bundle_version=stored.bundle_version,
         policy_version=stored.policy_version,
         leaf=LeafFacts(
@@ -197,7 +203,7 @@ def _from_stored(stored: _StoredFacts) -> FilesInForce:
             issuer=leaf.issuer,
             not_after=leaf.not_after,
             renew_at=leaf.renew_at,
-            proves_policy=leaf.proves_policy,
+            proves_broker=leaf.proves_broker,
         ),
     )
 
@@ -208,6 +214,7 @@ def _to_stored(facts: FilesInForce) -> _StoredFacts:
         content=facts.content,
         digest=facts.digest,
         names=tuple(sorted(facts.names)),
+        broker=facts.broker,
         bundle_version=facts.bundle_version,
         policy_version=facts.policy_version,
         leaf=_StoredLeaf(
@@ -216,6 +223,6 @@ def _to_stored(facts: FilesInForce) -> _StoredFacts:
             issuer=leaf.issuer,
             not_after=leaf.not_after,
             renew_at=leaf.renew_at,
-            proves_policy=leaf.proves_policy,
+            proves_broker=leaf.proves_broker,
         ),
     )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from securetransport.core import server_files, trust
-from securetransport.core.acl import render_broker_conf
+from securetransport.core.acl.broker import render_broker_conf
 from securetransport.core.crypto import x509
 from securetransport.core.errors import RejectedDocumentError
-from securetransport.core.model import BrokerPolicy, TrustBundle
+from securetransport.core.model import TrustBundle
 from securetransport.core.names import NATS_SERVER, Fingerprint, spiffe_id
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.server_files import FilesInForce, LeafFacts, Wanted
+from securetransport.core.trust import AcceptedTrust
+from securetransport.keeper.documents import AcceptedPolicy
 from securetransport.keeper.generations import (
     ANCHORS,
     BROKER,
@@ -93,20 +96,27 @@ def accept_leaf(  # noqa: PLR0913  # what a leaf is judged by
         issuer=issuer,
         not_after=identity.not_after,
         renew_at=at + life * server_files.renewal_fraction(server),
-        proves_policy=wanted.policy_version,
+        proves_broker=wanted.broker,
     )
     chain = x509.der_to_pem(leaf_der) + x509.der_to_pem(issuer_der)
     return LeafMaterial(facts, chain.encode(), identity.private_key.encode())
 
 
-def render(wanted: Wanted, policy: BrokerPolicy, leaf: LeafMaterial) -> Mapping[str, bytes]:
+def wanted_of(trusted: AcceptedTrust, policy: AcceptedPolicy) -> tuple[Wanted, bytes]:
+    """Return the documents to follow, and the ``broker.conf`` that they ask for."""
+    broker = render_broker_conf(policy.policy).encode()
+    digest = hashlib.sha256(broker).hexdigest()
+    return Wanted(trusted.bundle, trusted.version, policy.version, digest), broker
+
+
+def render(wanted: Wanted, broker: bytes, leaf: LeafMaterial) -> Mapping[str, bytes]:
     """Return name to content of the files that should be in force."""
     anchors = "".join(x509.der_to_pem(der) for der in trust.anchors(wanted.bundle))
     return {
         CERTIFICATE: leaf.chain,
         PRIVATE_KEY: leaf.private_key,
         ANCHORS: anchors.encode(),
-        BROKER: render_broker_conf(policy).encode(),
+        BROKER: broker,
     }
 
 
@@ -116,6 +126,7 @@ def facts_of(wanted: Wanted, leaf: LeafMaterial, files: Mapping[str, bytes]) -> 
         content=server_files.content_digest(files),
         digest=wanted.bundle.digest,
         names=wanted.names,
+        broker=wanted.broker,
         bundle_version=wanted.bundle_version,
         policy_version=wanted.policy_version,
         leaf=leaf.facts,

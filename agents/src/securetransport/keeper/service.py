@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -30,6 +30,7 @@ from securetransport.keeper.material import (
     facts_of,
     material_of,
     render,
+    wanted_of,
 )
 from securetransport.keeper.ready import write_ready
 from securetransport.keeper.server import FilesRefusedError, LocalServer
@@ -113,6 +114,9 @@ class Keeper:
             lambda data, at, newest: accept_policy(data, keys, at=at, newest=newest, skew=skew),
             telemetry,
         )
+        self._followed: tuple[AcceptedTrust, AcceptedPolicy] | None = None
+        self._wanted_now: Wanted | None = None
+        self._broker = b""
         self._generation: Generation | None = None
         self._leaf: LeafMaterial | None = None
         self._renew_at_monotonic: float | None = None
@@ -190,15 +194,19 @@ class Keeper:
         self._policy.offer(policy.value if policy else None, at)
 
     def _wanted(self) -> Wanted | None:
+        """Return the documents to follow; renders ``broker.conf`` when one of them changed."""
         trust, policy = self._trust.current, self._policy.current
         if trust is None or policy is None:
             return None
-        return Wanted(trust.bundle, trust.version, policy.version)
+        if self._followed != (trust, policy):
+            self._followed = (trust, policy)
+            self._wanted_now, self._broker = wanted_of(trust, policy)
+        return self._wanted_now
 
     def _files(self, wanted: Wanted | None) -> Mapping[str, bytes] | None:
-        if wanted is None or self._leaf is None or self._policy.current is None:
+        if wanted is None or self._leaf is None:
             return None
-        return render(wanted, self._policy.current.policy, self._leaf)
+        return render(wanted, self._broker, self._leaf)
 
     async def _observe(self) -> Observation:
         wanted = self._wanted()
@@ -256,6 +264,8 @@ class Keeper:
                 await self._issue(step.need)
             case server_files.WriteFiles():
                 await self._write()
+            case server_files.NoteVersions():
+                self._note_versions()
             case server_files.ReloadServer():
                 await self._reload()
             case server_files.Attest():
@@ -326,6 +336,17 @@ class Keeper:
             fingerprint=facts.leaf.fingerprint[:16],
         )
         self._state_readiness()
+
+    def _note_versions(self) -> None:
+        wanted, generation = self._wanted(), self._generation
+        if wanted is None or generation is None:
+            return
+        facts = replace(
+            generation.facts,
+            bundle_version=wanted.bundle_version,
+            policy_version=wanted.policy_version,
+        )
+        self._generations.note(generation, facts)
 
     async def _reload(self) -> None:
         generation = self._generation

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from securetransport.core import server_files
 from securetransport.core.epochs import EpochNumber
 from securetransport.core.model import (
@@ -22,6 +23,7 @@ from securetransport.core.server_files import (
     IssueLeaf,
     LeafFacts,
     LeafNeed,
+    NoteVersions,
     Observation,
     PortView,
     ReloadServer,
@@ -52,28 +54,28 @@ def issuer(epoch: int, state: EpochState = EpochState.LEGACY) -> TrustedIssuer:
     )
 
 
-def wanted(*epochs: int, active: int | None, policy: Version = V1, bundle: Version = V1) -> Wanted:
+def wanted(*epochs: int, active: int | None, broker: str = "users", bundle: Version = V1) -> Wanted:
     issuers = tuple(issuer(epoch) for epoch in epochs)
     number = EpochNumber(active) if active is not None else None
-    return Wanted(TrustBundle(issuers=issuers, active=number, digest="d"), bundle, policy)
+    return Wanted(TrustBundle(issuers=issuers, active=number, digest="d"), bundle, V1, broker)
 
 
-def leaf(epoch: int = 1, *, policy: Version = V1, mark: str = "a") -> LeafFacts:
+def leaf(epoch: int = 1, *, broker: str = "users", mark: str = "a") -> LeafFacts:
     return LeafFacts(
         fingerprint=Fingerprint(mark * 64),
         epoch=EpochNumber(epoch),
         issuer=name(epoch),
         not_after=NOW + timedelta(minutes=10),
         renew_at=NOW + timedelta(minutes=5),
-        proves_policy=policy,
+        proves_broker=broker,
     )
 
 
 def files(
-    of: LeafFacts, *epochs: int, content: str = "right", policy: Version = V1
+    of: LeafFacts, *epochs: int, content: str = "right", broker: str = "users"
 ) -> FilesInForce:
     names = frozenset(name(epoch) for epoch in epochs)
-    return FilesInForce(content, "d", names, V1, policy, of)
+    return FilesInForce(content, "d", names, broker, V1, V1, of)
 
 
 def showing(shown: FilesInForce) -> ServerView:
@@ -113,7 +115,7 @@ def test_nothing_is_written_without_documents_or_active_epoch(documents: Wanted 
         ({"at": NOW + timedelta(minutes=10)}, LeafNeed.EXPIRED),
         ({"wanted": wanted(2, active=2)}, LeafNeed.UNTRUSTED),
         ({"wanted": wanted(1, 2, active=2)}, LeafNeed.NOT_ACTIVE),
-        ({"wanted": wanted(1, active=1, policy=V2)}, LeafNeed.POLICY),
+        ({"wanted": wanted(1, active=1, broker="others")}, LeafNeed.POLICY),
         ({"at": NOW + timedelta(minutes=5)}, LeafNeed.AGE),
         ({"is_renewal_due": True}, LeafNeed.AGE),
     ],
@@ -152,6 +154,10 @@ def test_trust_is_written_while_no_leaf_can_be_had() -> None:
 @pytest.mark.parametrize("in_force", [None, files(leaf(), 1, content="damaged")])
 def test_missing_or_different_files_are_written(in_force: FilesInForce | None) -> None:
     assert next_step(replace(SETTLED, in_force=in_force)) == WriteFiles()
+
+
+def test_document_that_was_only_signed_anew_changes_no_file() -> None:
+    assert next_step(replace(SETTLED, wanted=wanted(1, active=1, bundle=V2))) == NoteVersions()
 
 
 def test_refused_files_are_not_written_again_at_once_and_the_old_ones_stay() -> None:
@@ -194,9 +200,9 @@ def test_server_that_does_not_run_is_not_reloaded() -> None:
 
 
 def test_policy_is_not_served_before_a_leaf_written_with_it_is_presented() -> None:
-    unproven = files(leaf(policy=V1), 1, policy=V2)
+    unproven = files(leaf(broker="users"), 1, broker="others")
     assert not showing(unproven).serves(unproven)
-    proven = files(leaf(policy=V2), 1, policy=V2)
+    proven = files(leaf(broker="others"), 1, broker="others")
     assert showing(proven).serves(proven)
 
 

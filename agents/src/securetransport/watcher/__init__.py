@@ -1,0 +1,1 @@
+"""The watcher: looks at every NATS server from the system account and from outside, and reports."""
