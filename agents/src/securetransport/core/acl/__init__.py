@@ -1,0 +1,85 @@
+"""The one ACL file and everything compiled from it.
+
+===========  ==================================================================================
+module       holds
+===========  ==================================================================================
+check        the rules of the file, as complaints with a place
+parse        YAML in, :class:`Acl` out
+model        the values; topic rules; what an administrator signs
+subjects     matching of NATS subjects
+platform     rights on the bus that follow from the protocol
+broker       users and permissions of the servers, and their configuration text
+policies     rights in OpenBao by path
+openbao      policies, AppRoles, PKI roles and transit keys as a plan for Ansible
+streams      streams and durables
+matrix       who may what, as a table
+explain      why somebody may, or that nobody said so
+diff         what a new file changes, and for whom
+===========  ==================================================================================
+
+Pure: nothing here opens a socket or reads a clock.
+"""
+
+from __future__ import annotations
+
+from securetransport.core.acl.broker import bus_rights, compile_broker, render_broker_conf
+from securetransport.core.acl.diff import AclDiff, diff
+from securetransport.core.acl.explain import explain
+from securetransport.core.acl.matrix import MatrixRow, is_allowed, matrix, probe_subjects
+from securetransport.core.acl.model import (
+    Acl,
+    Consumption,
+    ForeignSpec,
+    ServiceSpec,
+    StreamSpec,
+    bundle_rules,
+    topic_rules,
+)
+from securetransport.core.acl.openbao import (
+    AppRoleSpec,
+    OpenBaoPlan,
+    PkiRoleSpec,
+    TransitKeySpec,
+    compile_openbao,
+)
+from securetransport.core.acl.parse import load_acl
+from securetransport.core.acl.policies import REVOKED_POLICY, Policy, policies
+from securetransport.core.acl.streams import (
+    compile_consumers,
+    compile_streams,
+    duplicate_window,
+    storage_bytes,
+)
+
+__all__ = [
+    "REVOKED_POLICY",
+    "Acl",
+    "AclDiff",
+    "AppRoleSpec",
+    "Consumption",
+    "ForeignSpec",
+    "MatrixRow",
+    "OpenBaoPlan",
+    "PkiRoleSpec",
+    "Policy",
+    "ServiceSpec",
+    "StreamSpec",
+    "TransitKeySpec",
+    "bundle_rules",
+    "bus_rights",
+    "compile_broker",
+    "compile_consumers",
+    "compile_openbao",
+    "compile_streams",
+    "diff",
+    "duplicate_window",
+    "explain",
+    "is_allowed",
+    "load_acl",
+    "matrix",
+    "policies",
+    "probe_subjects",
+    "render_broker_conf",
+    "storage_bytes",
+    "topic_rules",
+]

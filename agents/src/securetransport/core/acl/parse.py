@@ -1,0 +1,78 @@
+"""Reads the ACL file: YAML with line numbers, so that every complaint says where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from securetransport.core.acl.check import Path, problems
+from securetransport.core.acl.model import Acl
+from securetransport.core.errors import ConfigError
+
+
+def load_acl(text: str, *, source: str = "acl.yml") -> Acl:
+    """Parse and check the ACL file.
+
+    Args:
+        text: The file's content.
+        source: What to call the file in messages.
+
+    Raises:
+        ConfigError: One line per problem: ``acl.yml:12: services.gatekeeper.produces[0]: …``.
+    """
+    tree = _parse(text, source)
+
+    def where(path: Path) -> str:
+        return f"{source}:{_line_of(tree, path)}"
+
+    document = _plain(tree)
+    found = problems(document, where)
+    if found:
+        raise ConfigError(found)
+    return Acl.from_plain(document)
+
+
+def _parse(text: str, source: str) -> Any:
+    # The round-trip loader is a safe one: it builds maps, lists and scalars only, and it alone
+    # keeps line numbers.
+    yaml = YAML(typ="rt")
+    try:
+        return yaml.load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        reason = (error.problem or "not YAML").splitlines()[0]
+        raise ConfigError([f"{source}:{line}: the file: {reason}"]) from error
+    except YAMLError as error:
+        raise ConfigError([f"{source}:1: the file: not YAML"]) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return maps, lists and scalars without YAML's subclasses, which JSON writes differently."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return str(value)
+
+
+def _line_of(tree: Any, path: Path) -> int:
+    """Return the line of the deepest part of ``path`` that exists, from 1."""
+    line, node = 0, tree
+    for part in path:
+        if isinstance(node, CommentedMap) and part in node:
+            line = node.lc.key(part)[0]
+        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+            line = node.lc.item(part)[0]
+        else:
+            break
+        node = node[part]
+    return line + 1
