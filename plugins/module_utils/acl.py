@@ -33,6 +33,7 @@ with suppress(ImportError):
     from securetransport.core.crypto import signing
     from securetransport.core.errors import RejectedDocumentError, SecureTransportError
     from securetransport.core.model import DocumentKind, Version
+    from securetransport.core.profile import PROFILES
 
 # An ACL is signed again when less than a quarter of its life is left, so that a run of the
 # playbook in time keeps it valid and a run every day does not change it every day.
@@ -175,7 +176,8 @@ def plan(module: AnsibleModule) -> Outcome:
     params: Mapping[str, Any] = module.params
     acl = load_file(params["acl_file"])
     with core_errors("acl_file"):
-        openbao = acl_library.compile_openbao(acl)
+        profile = _profile(params)
+        openbao = acl_library.compile_openbao(acl, profile)
         facts = {
             "trust_domain": acl.trust_domain,
             "digest": acl.digest(),
@@ -186,7 +188,18 @@ def plan(module: AnsibleModule) -> Outcome:
             "approles": [spec.to_dict() for spec in openbao.approles],
             "pki_roles": [spec.to_dict() for spec in openbao.pki_roles],
             "transit_keys": [spec.to_dict() for spec in openbao.transit_keys],
-            "streams": list(acl_library.compile_streams(acl, replicas=params["replicas"])),
+            "streams": list(acl_library.compile_streams(acl, profile, replicas=params["replicas"])),
             "consumers": list(acl_library.compile_consumers(acl, replicas=params["replicas"])),
         }
     return Outcome(changed=False, facts=facts)
+
+
+def _profile(params: Mapping[str, Any]) -> Any:
+    name = params["profile"]
+    if name not in PROFILES:
+        raise PlatformError(f"profile: {name!r} is unknown; known: {', '.join(sorted(PROFILES))}")
+    changes = {
+        field: timedelta(seconds=seconds(value, option=f"profile_overrides.{field}"))
+        for field, value in (params["profile_overrides"] or {}).items()
+    }
+    return PROFILES[name].override(**changes)

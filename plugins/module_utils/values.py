@@ -15,6 +15,7 @@ from ansible_collections.securetransport.platform.plugins.module_utils.errors im
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"(\d+)([smhd])")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PATH: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 
 
@@ -84,3 +85,25 @@ def clean_path(text: str, *, option: str) -> str:
     if not _PATH.fullmatch(path):
         raise PlatformError(f"{option}: {text!r} is not a path of letters, digits, '_', '-', '.'")
     return path
+
+
+def nanoseconds(value: Any, *, option: str) -> int:
+    """Return a duration of NATS: a number is nanoseconds already, text such as ``90s`` is not.
+
+    Raises:
+        PlatformError: Not such a duration.
+    """
+    if str(value).strip().isdigit():
+        return int(value)
+    return seconds(value, option=option) * 1_000_000_000
+
+
+def subject_token(text: str, *, option: str) -> str:
+    """Return the name of a stream or consumer, which is one token of API subjects.
+
+    Raises:
+        PlatformError: It holds anything but letters, digits, ``_`` and ``-``.
+    """
+    if not _TOKEN.fullmatch(text):
+        raise PlatformError(f"{option}: {text!r} is not a name of letters, digits, '_' and '-'")
+    return text

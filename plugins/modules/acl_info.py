@@ -27,6 +27,13 @@ options:
     description: How many servers keep each stream.
     type: int
     default: 3
+  profile:
+    description: Profile of durations that certificates and streams follow.
+    type: str
+    default: production
+  profile_overrides:
+    description: Fields of the profile that differ, seconds or a duration each.
+    type: dict
 requirements:
   - securetransport
 seealso:
@@ -113,6 +120,8 @@ def main() -> None:
         {
             "acl_file": {"type": "path", "required": True},
             "replicas": {"type": "int", "default": 3},
+            "profile": {"type": "str", "default": "production"},
+            "profile_overrides": {"type": "dict"},
         },
         supports_check_mode=True,
     )
