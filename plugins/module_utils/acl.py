@@ -32,7 +32,8 @@ with suppress(ImportError):
     from securetransport.core import documents, names
     from securetransport.core.crypto import signing
     from securetransport.core.errors import RejectedDocumentError, SecureTransportError
-    from securetransport.core.model import DocumentKind, Version
+    from securetransport.core.model import DenyList, DocumentKind, Version
+    from securetransport.core.names import ServiceId
     from securetransport.core.profile import PROFILES
 
 # An ACL is signed again when less than a quarter of its life is left, so that a run of the
@@ -177,21 +178,62 @@ def plan(module: AnsibleModule) -> Outcome:
     acl = load_file(params["acl_file"])
     with core_errors("acl_file"):
         profile = _profile(params)
-        openbao = acl_library.compile_openbao(acl, profile)
+        now = datetime.now(tz=UTC)
+        denied = {ServiceId(name): now for name in params["denied"] or ()}
+        openbao = acl_library.compile_openbao(
+            acl,
+            profile,
+            deny=DenyList(services=denied),
+            server_names=params["server_names"],
+        ).to_dict()
+        policies = openbao.pop("policies")
+        replicas = params["replicas"]
         facts = {
             "trust_domain": acl.trust_domain,
             "digest": acl.digest(),
             "services": sorted(acl.services),
-            "policies": [
-                {"name": name, "policy": text} for name, text in sorted(openbao.policies.items())
-            ],
-            "approles": [spec.to_dict() for spec in openbao.approles],
-            "pki_roles": [spec.to_dict() for spec in openbao.pki_roles],
-            "transit_keys": [spec.to_dict() for spec in openbao.transit_keys],
-            "streams": list(acl_library.compile_streams(acl, profile, replicas=params["replicas"])),
-            "consumers": list(acl_library.compile_consumers(acl, replicas=params["replicas"])),
+            **openbao,
+            "policies": [{"name": name, "policy": text} for name, text in sorted(policies.items())],
+            "streams": acl_library.compile_streams(acl, profile, replicas=replicas),
+            "consumers": acl_library.compile_consumers(acl, replicas=replicas),
         }
     return Outcome(changed=False, facts=facts)
+
+
+def denied(module: AnsibleModule) -> Outcome:
+    """Return the services that the authority's deny list names.
+
+    No list means that nobody is denied; a list that cannot be verified is an error, because taking
+    it for empty would let a revoked service in again.
+
+    Raises:
+        PlatformError: The list or the file of pinned keys is not acceptable.
+    """
+    with core_errors("deny list"):
+        path = module.params["keys_file"]
+        text = read_optional(path, option="keys_file")
+        if text is None:
+            raise PlatformError(f"keys_file: {path} does not exist")
+        keys = documents.AuthorityKeys.from_json(text)
+        with logged_in(module) as bao:
+            data, _version = bao.read_kv(names.KV_MOUNT, names.KV_DENY_LIST)
+        if data is None:
+            return Outcome(changed=False, facts={"denied": [], "version": None})
+        try:
+            document = documents.decode(base64.b64decode(data["document"], validate=True))
+            body = documents.verify_document(
+                document,
+                keys.lookup,
+                kind=DocumentKind.DENY_LIST,
+                audience=documents.EVERYBODY,
+                # A list past its end still says who is revoked, and the platform must be
+                # repairable when the authority was away for long.
+                at=document.created_at,
+            )
+            services = sorted(DenyList.from_bytes(body).services)
+        except (KeyError, TypeError, ValueError) as err:
+            raise PlatformError("deny list: OpenBao holds something else in its place") from err
+    return Outcome(changed=False, facts={"denied": services, "version": str(document.version)})
 
 
 def _profile(params: Mapping[str, Any]) -> Any:

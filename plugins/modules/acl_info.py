@@ -27,6 +27,15 @@ options:
     description: How many servers keep each stream.
     type: int
     default: 3
+  server_names:
+    description: DNS names, globs allowed, that the message servers' certificates may carry.
+    type: list
+    elements: str
+    default: [localhost]
+  denied:
+    description: Revoked services; their policies come out empty.
+    type: list
+    elements: str
   profile:
     description: Profile of durations that certificates and streams follow.
     type: str
@@ -82,11 +91,35 @@ approles:
   returned: success
   type: list
   elements: dict
+  contains:
+    name:
+      description: Name of the role.
+      type: str
+    policies:
+      description: Policies of its tokens.
+      type: list
+      elements: str
+    parameters:
+      description: Options of M(securetransport.platform.openbao_approle).
+      type: dict
+    is_denied:
+      description: Whether the service is revoked and must get no secret-id.
+      type: bool
 pki_roles:
   description: Roles for M(securetransport.platform.openbao_pki_role).
   returned: success
   type: list
   elements: dict
+  contains:
+    name:
+      description: Name of the role.
+      type: str
+    mount:
+      description: Where the role lies.
+      type: str
+    parameters:
+      description: The role's fields.
+      type: dict
 transit_keys:
   description: Keys for M(securetransport.platform.openbao_transit_key).
   returned: success
@@ -102,6 +135,11 @@ consumers:
   returned: success
   type: list
   elements: dict
+denied:
+  description: Those of O(denied) that the file knows.
+  returned: success
+  type: list
+  elements: str
 problems:
   description: What is wrong with the file, one line each.
   returned: failure
@@ -120,6 +158,8 @@ def main() -> None:
         {
             "acl_file": {"type": "path", "required": True},
             "replicas": {"type": "int", "default": 3},
+            "server_names": {"type": "list", "elements": "str", "default": ["localhost"]},
+            "denied": {"type": "list", "elements": "str"},
             "profile": {"type": "str", "default": "production"},
             "profile_overrides": {"type": "dict"},
         },
