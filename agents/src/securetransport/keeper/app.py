@@ -48,6 +48,10 @@ async def build(settings: KeeperSettings, registry: CollectorRegistry) -> App:
     keeper = Keeper(settings, ports, KeeperTelemetry(registry))
     keeper.restore()
     loops = LoopMetrics(registry)
+
+    async def close() -> None:
+        store.close()
+
     return App(
         tasks={
             _LOOP: lambda: every(
@@ -59,4 +63,5 @@ async def build(settings: KeeperSettings, registry: CollectorRegistry) -> App:
             )
         },
         ready=keeper.not_ready_reasons,
+        close=close,
     )

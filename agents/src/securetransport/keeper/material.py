@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from securetransport.core import server_files, trust
-from securetransport.core.acl.broker import render_broker_conf
+from securetransport.core.acl import render_broker_conf
 from securetransport.core.crypto import x509
 from securetransport.core.errors import RejectedDocumentError
 from securetransport.core.model import TrustBundle

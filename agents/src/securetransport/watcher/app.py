@@ -1,0 +1,73 @@
+"""Chooses the watcher's adapters."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from prometheus_client import CollectorRegistry
+
+from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
+from securetransport.adapters.tls import ProbeResult, probe
+from securetransport.core.clock import SystemClock
+from securetransport.runtime.main import App
+from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
+from securetransport.runtime.supervisor import every
+from securetransport.watcher.service import PortKind, Watcher
+from securetransport.watcher.session import SystemSession
+from securetransport.watcher.settings import WatcherSettings
+from securetransport.watcher.telemetry import WatcherTelemetry
+
+_LOOP = "servers"
+
+
+async def _probe(host: str, port: int, kind: PortKind, timeout_seconds: float) -> ProbeResult:
+    return await probe(host, port, kind=kind, timeout_seconds=timeout_seconds)
+
+
+async def build(settings: WatcherSettings, registry: CollectorRegistry) -> App:
+    """Make the watcher; it needs neither OpenBao nor a server to be there yet."""
+    store = OpenBaoStore(
+        settings.openbao.addresses,
+        settings.openbao.ca_file,
+        settings.openbao.token_file,
+        settings.openbao.timeout_seconds,
+        on_call=StoreMetrics(registry).observe,
+    )
+    identity, clock = settings.identity, SystemClock()
+    leafs = OpenBaoLeafSource(
+        store,
+        identity.trust_domain,
+        identity.service_id,
+        identity.instance_id,
+        ttl=settings.profile_value().leaf_validity,
+    )
+    session = SystemSession(settings, store, clock, registry, leafs)
+    watcher = Watcher(
+        settings,
+        session=session,
+        probe=_probe,
+        clock=clock,
+        telemetry=WatcherTelemetry(registry),
+    )
+    session.on_connection(watcher.follow)
+    loops = LoopMetrics(registry)
+
+    async def close() -> None:
+        await session.close()
+        store.close()
+
+    return App(
+        tasks={
+            **session.tasks(),
+            _LOOP: lambda: every(
+                _LOOP,
+                timedelta(seconds=settings.round.interval_seconds),
+                watcher.round,
+                on_error=lambda error: loops.failed(_LOOP, error),
+                on_done=lambda: loops.done(_LOOP),
+                jitter=0.0,
+            ),
+        },
+        ready=lambda: [*session.not_ready_reasons(), *watcher.not_ready_reasons()],
+        close=close,
+    )

@@ -1,0 +1,305 @@
+"""The watcher's round: ask every server, probe every port, reload who needs it, report.
+
+Servers are looked at side by side, so that a silent one delays the round by its time-out once. What
+is not known is ``None`` in the report, never "no" and never an empty list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from securetransport.adapters.nats import Connection, Message
+from securetransport.adapters.tls import ProbeResult
+from securetransport.core import documents, names, trust
+from securetransport.core.clock import Clock
+from securetransport.core.errors import (
+    MalformedMessageError,
+    SecureTransportError,
+    TransientError,
+)
+from securetransport.core.model import (
+    DocumentKind,
+    ServerConnection,
+    ServerReport,
+    Version,
+)
+from securetransport.runtime.logs import get_logger
+from securetransport.watcher import answers, assess
+from securetransport.watcher.assess import PortSeen, ServerSeen
+from securetransport.watcher.reloads import ReloadMemory
+from securetransport.watcher.session import SystemSession
+from securetransport.watcher.settings import WatchedServer, WatcherSettings, host_and_port
+from securetransport.watcher.telemetry import WatcherTelemetry
+
+_REPORT_LIFE: Final = timedelta(seconds=30)
+_MOST_ATTEMPTS: Final = 3
+
+PortKind = Literal["client", "route"]
+Probe = Callable[[str, int, PortKind, float], Awaitable[ProbeResult]]
+"""Host, port, kind, time-out in seconds."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What outlives a round, of one server."""
+
+    heard_at: float
+    server_id: str | None = None
+    reload: ReloadMemory = field(default_factory=ReloadMemory)
+
+
+class Watcher:
+    """Looks at every server and reports.
+
+    Attributes:
+        report: The last report; ``None`` before the first.
+    """
+
+    def __init__(
+        self,
+        settings: WatcherSettings,
+        *,
+        session: SystemSession,
+        probe: Probe,
+        clock: Clock,
+        telemetry: WatcherTelemetry,
+    ) -> None:
+        self._instance = settings.identity.instance_id
+        self._servers = {server.name: server for server in settings.servers}
+        self._settings = settings.round
+        self._session = session
+        self._probe = probe
+        self._clock = clock
+        self._telemetry = telemetry
+        self._memory = {name: _Memory(clock.monotonic()) for name in self._servers}
+        self._log = get_logger()
+        self.report: ServerReport | None = None
+        self._published_at: float | None = None
+
+    async def follow(self, connection: Connection) -> None:
+        """Answer commands on a new connection; the old one is drained by the session."""
+        await connection.subscribe(names.SUBJECT_WATCHER_COMMAND, self._command)
+
+    def not_ready_reasons(self) -> list[str]:
+        """Return what keeps reports from being published."""
+        at = self._published_at
+        if at is None:
+            return ["no report published yet"]
+        age = self._clock.monotonic() - at
+        limit = 5 * self._settings.interval_seconds
+        return [f"last report published {age:.0f} s ago"] if age > limit else []
+
+    async def round(self) -> None:
+        """Look at every server once and publish the report.
+
+        Raises:
+            BusUnavailableError: The report could not be published.
+            UnknownKeyError: There is no enrolled key to sign it with yet.
+        """
+        began = self._clock.monotonic()
+        connection = self._session.connection
+        looks = (self._look(connection, server) for server in self._servers.values())
+        seen = await asyncio.gather(*looks)
+        now = self._clock.monotonic()
+        self.report = assess.report(seen, monotonic=now, at=self._clock.now())
+        self._telemetry.observe_report(self.report)
+        await self._publish(connection, self.report)
+        self._telemetry.round_seconds.observe(self._clock.monotonic() - began)
+
+    # --- one server ---------------------------------------------------------------------------
+
+    async def _look(self, connection: Connection, server: WatchedServer) -> ServerSeen:
+        client, route, connections, routes = await asyncio.gather(
+            self._port(server.client_address, "client"),
+            self._port(server.route_address, "route"),
+            self._connections(connection, server.name),
+            self._routes(connection, server.name),
+        )
+        memory = self._memory[server.name]
+        if connections is not None or routes is not None:
+            memory.heard_at = self._clock.monotonic()
+        await self._reload_if_due(connection, server.name, client, route)
+        return ServerSeen(
+            name=server.name,
+            heard_at=memory.heard_at,
+            connections=connections,
+            routes=routes,
+            client=client,
+            route=route,
+            reload_error=memory.reload.error,
+        )
+
+    async def _port(self, address: str, kind: PortKind) -> PortSeen | None:
+        host, port = host_and_port(address)
+        result = await self._probe(host, port, kind, self._settings.probe_seconds)
+        if result.error is not None:
+            return None
+        return PortSeen(tuple(sorted(result.ca_names)), result.issuer_common_name)
+
+    async def _connections(
+        self, connection: Connection, server: str
+    ) -> tuple[ServerConnection, ...] | None:
+        """Return all connections of one server, or ``None``; never a part of them.
+
+        Pages are numbered by offset, so a connection that ends between two pages shifts the rest
+        and could hide one: a total that changed on the way means to begin again.
+        """
+        for _ in range(_MOST_ATTEMPTS):
+            try:
+                found = await self._pages(connection, server)
+            except TransientError:
+                return None
+            except SecureTransportError as err:
+                self._log.warning("connections_unknown", server=server, error=str(err))
+                return None
+            if found is not None:
+                return found
+        return None
+
+    async def _pages(
+        self, connection: Connection, server: str
+    ) -> tuple[ServerConnection, ...] | None:
+        listed: list[ServerConnection] = []
+        offset, total = 0, None
+        while total is None or offset < total:
+            data = await self._ask(
+                connection,
+                "CONNZ",
+                server,
+                auth=True,
+                sort="cid",
+                offset=offset,
+                limit=self._settings.page_size,
+            )
+            page = answers.parse_connections(data, server)
+            if total is not None and page.total != total:
+                return None
+            self._memory[server].server_id = page.server_id
+            total = page.total
+            listed += page.connections
+            if page.count == 0:
+                break
+            offset += page.count
+        return tuple(listed) if offset >= (total or 0) else None
+
+    async def _routes(self, connection: Connection, server: str) -> frozenset[str] | None:
+        try:
+            return answers.parse_route_names(await self._ask(connection, "ROUTEZ", server), server)
+        except TransientError:
+            return None
+        except SecureTransportError as err:
+            self._log.warning("routes_unknown", server=server, error=str(err))
+            return None
+
+    async def _ask(
+        self, connection: Connection, what: str, server: str, **options: object
+    ) -> bytes:
+        """Ask one server by its name; all hear the question, only that one answers."""
+        question = {"server_name": server, "exact_match": True, **options}
+        answer = await connection.request(
+            f"$SYS.REQ.SERVER.PING.{what}",
+            json.dumps(question).encode(),
+            timeout=self._settings.answer_seconds,
+        )
+        return answer.data
+
+    # --- reload -------------------------------------------------------------------------------
+
+    async def _reload_if_due(
+        self,
+        connection: Connection,
+        server: str,
+        client: PortSeen | None,
+        route: PortSeen | None,
+    ) -> None:
+        accepted = self._session.trust
+        if accepted is None:
+            return
+        wanted = trust.names(accepted.bundle)
+        memory = self._memory[server].reload
+        now = self._clock.monotonic()
+        memory.note(accepted.version, now)
+        shows = all(
+            port is not None and frozenset(port.names) == wanted for port in (client, route)
+        )
+        if not memory.is_due(
+            shows_newest=shows, now=now, patience=self._settings.fallback_reload_seconds
+        ):
+            return
+        try:
+            error = await self._reload(connection, server)
+        except SecureTransportError as err:
+            memory.tried_at = now
+            self._log.info("reload_not_answered", server=server, error=str(err))
+            return
+        memory.answered(error, shows_newest=shows, now=now)
+
+    async def _reload(self, connection: Connection, server: str) -> str | None:
+        """Tell a server to reload; returns its error.
+
+        Raises:
+            BusUnavailableError: It did not answer, or its id is not known yet.
+            MalformedMessageError: It answered something else.
+        """
+        server_id = self._memory[server].server_id
+        if server_id is None:
+            data = await self._ask(connection, "CONNZ", server, limit=1)
+            server_id = answers.parse_connections(data, server).server_id
+        subject = f"$SYS.REQ.SERVER.{server_id}.RELOAD"
+        try:
+            answer = await connection.request(subject, b"{}", timeout=self._settings.answer_seconds)
+            error = answers.parse_reload(answer.data, server)
+        except SecureTransportError:
+            self._memory[server].server_id = None  # it may have restarted under a new id
+            self._telemetry.reloads.labels("unanswered").inc()
+            raise
+        self._telemetry.reloads.labels("refused" if error else "done").inc()
+        if error:
+            self._log.error("reload_refused", server=server, reason=error)
+        return error
+
+    # --- report and commands ------------------------------------------------------------------
+
+    async def _publish(self, connection: Connection, report: ServerReport) -> None:
+        now: datetime = report.reported_at
+        document = documents.sign_with_key(
+            kind=DocumentKind.SERVER_REPORT,
+            audience=documents.AUTHORITY,
+            # Ordered by the watcher's clock; no counter survives a restart.
+            version=Version(counter=int(now.timestamp() * 1_000_000)),
+            created_at=now,
+            not_after=now + _REPORT_LIFE,
+            body=report.to_bytes(),
+            signer=self._instance,
+            key=self._session.signing_key(),
+        )
+        await connection.publish(names.SUBJECT_SERVER_REPORT, documents.encode(document))
+        self._published_at = self._clock.monotonic()
+        self._telemetry.reports.inc()
+
+    async def _command(self, message: Message) -> None:
+        """Answer a command; whoever may publish it is decided by the server's permissions."""
+        try:
+            result = await self._carry_out(message)
+        except SecureTransportError as err:
+            result = {"ok": False, "error": str(err)}
+        self._telemetry.commands.labels("done" if result["ok"] else "refused").inc()
+        await message.respond(json.dumps(result).encode())
+
+    async def _carry_out(self, message: Message) -> dict[str, Any]:
+        try:
+            command = json.loads(message.data)
+            verb, server = command["do"], command["server"]
+        except (ValueError, KeyError, TypeError) as err:
+            raise MalformedMessageError('command is not {"do": …, "server": …}') from err
+        if server not in self._servers:
+            raise MalformedMessageError("unknown server", server=server)
+        if verb != "reload":
+            raise MalformedMessageError("unknown command", do=verb)
+        error = await self._reload(message.connection, server)
+        return {"ok": error is None, "error": error}
