@@ -21,7 +21,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import combinations
@@ -33,7 +33,6 @@ from securetransport.core import names
 from securetransport.core.acl.subjects import contains, overlaps
 
 Path = tuple[str | int, ...]
-Where = Callable[[Path], str]
 Problem = tuple[Path, str]
 
 RESERVED_FIRST_TOKENS = frozenset({"metadata", "observe", "watcher", "audit", "dlq"})
@@ -66,14 +65,13 @@ def dotted(path: Path) -> str:
     return text or "the file"
 
 
-def problems(document: Any, where: Where) -> list[str]:
-    """Return one line per breach, in the order of the file; empty when all is well.
+def problems(document: Any) -> list[Problem]:
+    """Return every breach with its place; empty when all is well.
 
     Args:
         document: The parsed file: maps, lists, strings and integers.
-        where: Returns ``file:line`` for a path.
     """
-    found = list(_shape(document)) or [
+    return list(_shape(document)) or [
         *_names(document),
         *_streams(document),
         *_topics(document),
@@ -82,7 +80,6 @@ def problems(document: Any, where: Where) -> list[str]:
         *_producers(document),
         *_foreign(document),
     ]
-    return [f"{where(path)}: {dotted(path)}: {text}" for path, text in found]
 
 
 def _shape(document: Any) -> Iterator[Problem]:

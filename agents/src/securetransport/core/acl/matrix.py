@@ -52,7 +52,6 @@ def probe_subjects(acl: Acl) -> tuple[str, ...]:
         names.SUBJECT_SERVER_REPORT,
         names.SUBJECT_WATCHER_COMMAND,
         names.SUBJECT_ROTATION_LOG,
-        "$SRV.PING",
         "$JS.API.INFO",
         "$JS.API.STREAM.NAMES",
         "unknown.subject",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from securetransport.core.acl.check import Path, dotted, problems
+from securetransport.core.acl.check import dotted, problems
 from securetransport.core.errors import ConfigError, NotFoundError
 from securetransport.core.model import TopicRule
 from securetransport.core.names import ServiceId, Topic
@@ -134,17 +134,13 @@ class Acl:
             ConfigError: Not JSON, a rule is broken, or the bytes are not the canonical form.
         """
         source = "acl document"
-
-        def where(path: Path) -> str:
-            return f"{source} at {dotted(path)}"
-
         try:
             document = json.loads(data)
         except ValueError as error:
             raise ConfigError([f"{source}: not JSON: {error}"]) from error
-        found = problems(document, where)
+        found = problems(document)
         if found:
-            raise ConfigError(found)
+            raise ConfigError([f"{source}: {dotted(path)}: {text}" for path, text in found])
         acl = cls.from_plain(document)
         if acl.canonical() != data:
             raise ConfigError([f"{source}: not in canonical form"])

@@ -134,10 +134,9 @@ def compile_openbao(
         server_names: DNS names, globs allowed, that the servers' leafs may carry.
         secret_id_ttl: Life of a secret-id that nobody renews.
     """
+    known = {*acl.services, *acl.foreign}
     denied = (
-        tuple(sorted(service for service in deny.services if service in acl.services))
-        if (deny)
-        else ()
+        tuple(sorted(service for service in deny.services if service in known)) if (deny) else ()
     )
     texts = {
         str(name): REVOKED_POLICY if name in denied else policy.to_hcl()

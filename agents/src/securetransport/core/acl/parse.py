@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from securetransport.core.acl.check import Path, problems
+from securetransport.core.acl.check import Path, dotted, problems
 from securetransport.core.acl.model import Acl
 from securetransport.core.errors import ConfigError
 
@@ -23,28 +23,27 @@ def load_acl(text: str, *, source: str = "acl.yml") -> Acl:
     Raises:
         ConfigError: One line per problem: ``acl.yml:12: services.gatekeeper.produces[0]: …``.
     """
-    tree = _parse(text, source)
-
-    def where(path: Path) -> str:
-        return f"{source}:{_line_of(tree, path)}"
-
-    document = _plain(tree)
-    found = problems(document, where)
+    tree, document = _parse(text, source)
+    found = sorted((_line_of(tree, path), dotted(path), text) for path, text in problems(document))
     if found:
-        raise ConfigError(found)
+        raise ConfigError([f"{source}:{line}: {place}: {text}" for line, place, text in found])
     return Acl.from_plain(document)
 
 
-def _parse(text: str, source: str) -> Any:
+def _parse(text: str, source: str) -> tuple[Any, Any]:
+    """Return the tree that knows its lines, and the same as plain values."""
     # The round-trip loader is a safe one: it builds maps, lists and scalars only, and it alone
     # keeps line numbers.
     yaml = YAML(typ="rt")
     try:
-        return yaml.load(text)
+        tree = yaml.load(text)
+        return tree, _plain(tree)
+    except RecursionError as error:
+        raise ConfigError([f"{source}:1: the file: an alias contains itself"]) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        reason = (error.problem or "not YAML").splitlines()[0]
+        reason = (error.problem or "not YAML").splitlines()[0].partition(" with value")[0]
         raise ConfigError([f"{source}:{line}: the file: {reason}"]) from error
     except YAMLError as error:
         raise ConfigError([f"{source}:1: the file: not YAML"]) from error

@@ -124,7 +124,6 @@ def _metadata() -> BusRights:
         for grant in (
             Grant(direct_get(stream), f"reads {stream}"),
             Grant(direct_get(stream, ">"), f"reads {stream} by subject"),
-            Grant(f"$JS.API.STREAM.INFO.{stream}", f"lists the subjects of {stream}"),
         )
     ]
     return BusRights(
@@ -146,19 +145,8 @@ def _metadata() -> BusRights:
             Grant("metadata.admin.>", "answers people"),
             Grant(names.SUBJECT_SERVER_REPORT, "reads the watcher's reports"),
             Grant(names.SUBJECT_TRUST_NOTICE, "hears what another instance announced"),
-            *_micro_discovery(names.METADATA),
         ),
         allow_responses=True,
-    )
-
-
-def _micro_discovery(service: ServiceId) -> tuple[Grant, ...]:
-    """Return the discovery subjects of a NATS micro service, of this one service only."""
-    why = "is found as a NATS micro service"
-    return tuple(
-        Grant(f"$SRV.{verb}{suffix}", why)
-        for verb in ("PING", "INFO", "STATS")
-        for suffix in ("", f".{service}", f".{service}.*")
     )
 
 
@@ -220,7 +208,6 @@ def _admin() -> BusRights:
             *(Grant(f"$JS.API.{verb}", manage) for verb in api),
             *reads,
             Grant("metadata.admin.>", "asks the authority"),
-            *_micro_discovery(names.METADATA),
         ),
         subscribe=(inbox(names.ADMIN),),
     )

@@ -119,6 +119,7 @@ def _policy(name: ServiceId, rules: Iterable[PathRule]) -> Policy:
     common = (
         PathRule("auth/token/lookup-self", READ),
         PathRule("auth/token/renew-self", UPDATE),
+        PathRule("auth/token/revoke-self", UPDATE),
         _data(names.KV_TRUST_BUNDLE, READ),
         _data(names.KV_DENY_LIST, READ),
         _data(names.KV_DIRECTORY, READ),
