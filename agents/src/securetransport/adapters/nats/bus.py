@@ -21,14 +21,16 @@ class BusTimeouts:
     """How long things may take, in seconds.
 
     Attributes:
-        connect: The first connection, all servers tried; also one server's TCP or TLS step.
+        connect: The first connection, all servers tried.
+        server: One server's TCP or TLS step, before the next server is tried.
         request: Default of requests and stream publishes.
         ping: Interval of keep-alives; a server silent for two of them is left. A paused server
             keeps its sockets open, so nothing else finds out.
         reconnect_wait: Pause between attempts on the same server.
     """
 
-    connect: float = 3.0
+    connect: float = 5.0
+    server: float = 2.0
     request: float = 2.0
     ping: float = 2.0
     reconnect_wait: float = 0.05
@@ -81,7 +83,7 @@ class Bus:
                     name=name,
                     tls=ssl_context,
                     inbox_prefix=inbox_prefix,
-                    connect_timeout=limits.connect,  # type: ignore[arg-type]  # a float is fine
+                    connect_timeout=limits.server,  # type: ignore[arg-type]  # a float is fine
                     reconnect_time_wait=limits.reconnect_wait,  # type: ignore[arg-type]  # as above
                     max_reconnect_attempts=-1,
                     ping_interval=limits.ping,  # type: ignore[arg-type]  # as above

@@ -80,6 +80,11 @@ class PullSubscription:
         self._subscription = await self._connection.subscribe(f"{self._inbox}.*", self._receive)
 
     @property
+    def connection(self) -> Connection:
+        """Where it pulls."""
+        return self._connection
+
+    @property
     def waiting(self) -> int:
         """Messages received and not yet taken by :meth:`next`."""
         return self._queue.qsize()
