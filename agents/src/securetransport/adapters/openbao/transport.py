@@ -52,6 +52,7 @@ _NOT_CARRIED_OUT: Final = (
 # The PKI engine answers 500 for these, although it has decided and nothing happened.
 _ABSENT: Final = ("unable to find pki issuer", "unable to find pki key")
 _NO_ISSUER: Final = ("requested usage issuing-certificates", "no default issuer")
+_NO_PATH_PARTS: Final = ("", ".", "..")
 _MAX_REASON: Final = 300
 
 
@@ -144,6 +145,9 @@ class Transport:
             session.close()
 
     def _on_some_node(self, call: Call) -> dict[str, Any] | None:
+        # Names that others wrote become parts of paths; none may lead out of its folder.
+        if any(part in _NO_PATH_PARTS for part in call.path.strip("/").split("/")):
+            raise SecureTransportError("not a plain path", operation=call.operation, path=call.path)
         token = self._tokens.current() if call.has_token else None
         with self._lock:
             order = list(self._order)
