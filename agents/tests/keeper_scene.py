@@ -15,39 +15,43 @@ from pathlib import Path
 from typing import Any
 
 from securetransport.core import documents, trust
+from securetransport.core.acl import compile_broker, compile_openbao, load_acl
 from securetransport.core.crypto import signing, x509
 from securetransport.core.epochs import EpochNumber
 from securetransport.core.model import (
-    BrokerPolicy,
+    DenyList,
     Document,
     DocumentKind,
     EpochState,
     KeeperAttestation,
     TrustBundle,
     TrustedIssuer,
-    UserPermissions,
     Version,
 )
-from securetransport.core.names import ServiceId, issuer_common_name, spiffe_id
+from securetransport.core.names import ServiceId, instance_id, issuer_common_name, spiffe_id
+from securetransport.core.ports import TlsIdentity
+from securetransport.core.profile import PROFILES
 from servers import BIN, LOOPBACK, TRUST_DOMAIN, OpenBao, Process, free_ports, wait_until
 
-KEEPER_RIGHTS = """
-path "secret/data/trust/bundle" { capabilities = ["read"] }
-path "secret/data/broker/policy" { capabilities = ["read"] }
-path "secret/data/attest/keeper/*" { capabilities = ["create", "update", "read"] }
-path "nats_int/sign/nats" { capabilities = ["update"] }
-"""
 KEY_ID = "authority-signing:v1"
-
-
-def user(service: str, account: str = "APP") -> UserPermissions:
-    return UserPermissions(
-        user=spiffe_id(TRUST_DOMAIN, ServiceId(service)),
-        service=ServiceId(service),
-        account=account,
-        publish=(">",),
-        subscribe=(">",),
-    )
+ACL = load_acl(
+    f"""
+version: 1
+trust_domain: {TRUST_DOMAIN}
+streams:
+  AUTH_STREAM: {{subjects: ["auth.>"], max_age_seconds: 3600, max_bytes: 67108864}}
+topics:
+  auth.requests: {{stream: AUTH_STREAM}}
+services:
+  gatekeeper:
+    produces: [auth.requests]
+  auth-controller:
+    consumes:
+      - {{topic: auth.requests, durable: auth-controller}}
+foreign: {{}}
+"""
+)
+PLAN = compile_openbao(ACL, PROFILES["compressed"])
 
 
 @dataclass
@@ -65,6 +69,8 @@ class Authority:
             "pki/root/generate/internal",
             {"common_name": "keeper test root", "ttl": "8760h", "key_type": "ec", "key_bits": 256},
         )
+        for role in PLAN.pki_roles:
+            self.bao.call("POST", f"{role.mount}/roles/{role.name}", role.parameters)
 
     def keys_json(self) -> str:
         entry = {
@@ -90,6 +96,7 @@ class Authority:
                 "common_name": issuer_common_name(EpochNumber(epoch), digest),
                 "max_path_length": 0,
                 "ttl": "2h",
+                "not_before_duration": "120s",
             },
         )["data"]["certificate"]
         made = self.bao.call("POST", "nats_int/intermediate/set-signed", {"certificate": signed})
@@ -97,24 +104,12 @@ class Authority:
         return self.issuers[epoch][1]
 
     def sign_with(self, epoch: int) -> None:
-        """Make an epoch's issuer the one that signs leafs, and see that the role exists."""
+        """Make an epoch's issuer the one that signs leafs."""
         self.bao.call("POST", "nats_int/config/issuers", {"default": self.issuers[epoch][0]})
-        self.bao.call(
-            "POST",
-            "nats_int/roles/nats",
-            {
-                "allow_any_name": True,
-                "enforce_hostnames": False,
-                "cn_validations": ["disabled"],
-                "allowed_uri_sans": [spiffe_id(TRUST_DOMAIN, ServiceId("nats"))],
-                "allow_ip_sans": True,
-                "key_type": "ec",
-                "key_bits": 256,
-                "max_ttl": "1h",
-                "no_store": True,
-                "not_before_duration": "60s",
-            },
-        )
+
+    def token(self, identity: str) -> Path:
+        """Return a file with a token that has exactly the rights of the ACL's compilation."""
+        return self.bao.token_file(PLAN.policies[identity])
 
     def bundle(self, *epochs: int, active: int) -> TrustBundle:
         entries = tuple(self._entry(epoch, active) for epoch in epochs)
@@ -143,11 +138,10 @@ class Authority:
         self.publish("trust/bundle", DocumentKind.TRUST_BUNDLE, bundle)
         return bundle.digest
 
-    def publish_policy(self, *services: str) -> None:
-        users = [*(user(name) for name in services), user("watcher", "SYS")]
-        users.sort(key=lambda entry: entry.user)
-        policy = BrokerPolicy(acl_digest="0" * 64, users=tuple(users))
-        self.publish("broker/policy", DocumentKind.BROKER_POLICY, policy)
+    def publish_policy(self, *denied: str) -> None:
+        """Publish the next BrokerPolicy; denied services have no user."""
+        deny = DenyList(services={ServiceId(name): datetime.now(UTC) for name in denied})
+        self.publish("broker/policy", DocumentKind.BROKER_POLICY, compile_broker(ACL, deny))
 
     def publish(self, path: str, kind: DocumentKind, body: Document) -> None:
         version = self.versions.get(path, Version()).next()
@@ -177,6 +171,24 @@ class Authority:
         )
         signature = (key or self.key).sign(documents.to_be_signed(document))
         return documents.encode(documents.with_signature(document, signature))
+
+    def leaf(self, service: str) -> TlsIdentity:
+        """Issue a client leaf from the issuer that signs now."""
+        name = ServiceId(service)
+        instance = instance_id(name, "1")
+        csr, key = x509.make_csr(trust_domain=TRUST_DOMAIN, service=name, instance=instance)
+        body = {
+            "csr": csr,
+            "common_name": instance,
+            "uri_sans": spiffe_id(TRUST_DOMAIN, name),
+            "exclude_cn_from_sans": True,
+        }
+        made = self.bao.call("POST", f"nats_int/sign/{service}", body)
+        return x509.tls_identity(made["data"]["certificate"], key)
+
+    def anchors(self) -> list[bytes]:
+        """Return the DERs of all issuers made so far."""
+        return [der for _, der in self.issuers.values()]
 
     def put_document(self, path: str, data: bytes) -> None:
         self.put(path, {"document": base64.b64encode(data).decode()})
@@ -303,7 +315,7 @@ def make_scene(
     """
     ports = free_ports(3 * count)
     names = [f"nats-{number + 1}" for number in range(count)]
-    token = bao.token_file(KEEPER_RIGHTS)
+    token = authority.token("keeper")
     keys = directory / "authority-keys.json"
     keys.write_text(authority.keys_json())
     sites = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from keeper_scene import Authority, Scene, make_scene
 
+from keeper_scene import Authority, Scene, make_scene
 from servers import OpenBao
 
 
@@ -28,7 +28,7 @@ def authority(own_bao: OpenBao) -> Authority:
     made.make_issuer(1)
     made.make_issuer(2)
     made.sign_with(1)
-    made.publish_policy("gatekeeper", "metadata")
+    made.publish_policy()
     made.publish_bundle(1, active=1)
     return made
 

@@ -9,35 +9,17 @@ import urllib.request
 from datetime import timedelta
 
 import pytest
-from keeper_scene import Authority, Scene, Site
 
-from certificates import TRUST_DOMAIN
+from keeper_scene import Scene, Site
 from securetransport.adapters.nats import Bus, BusEvent, Connection
 from securetransport.adapters.tls import ProbeResult, client_context, probe
 from securetransport.core.crypto import signing, x509
 from securetransport.core.model import DocumentKind, Version
-from securetransport.core.names import ServiceId, instance_id, spiffe_id
-from securetransport.core.ports import TlsIdentity
 from servers import LOOPBACK, wait_until
 
 
-def leaf_of(authority: Authority, service: str) -> TlsIdentity:
-    """Issue a client leaf from the issuer that signs now."""
-    name = ServiceId(service)
-    instance = instance_id(name, "1")
-    csr, key = x509.make_csr(trust_domain=TRUST_DOMAIN, service=name, instance=instance)
-    uri = spiffe_id(TRUST_DOMAIN, name)
-    role = {"allow_any_name": True, "enforce_hostnames": False, "allowed_uri_sans": [uri]}
-    role |= {"key_type": "ec", "cn_validations": ["disabled"]}
-    authority.bao.call("POST", f"nats_int/roles/{service}", role)
-    body = {"csr": csr, "common_name": instance, "uri_sans": uri, "exclude_cn_from_sans": True}
-    made = authority.bao.call("POST", f"nats_int/sign/{service}", body | {"ttl": "30m"})
-    return x509.tls_identity(made["data"]["certificate"], key)
-
-
 async def connect(scene: Scene, site: Site, events: list[BusEvent] | None = None) -> Connection:
-    anchors = [der for _, der in scene.authority.issuers.values()]
-    context = client_context(anchors, leaf_of(scene.authority, "gatekeeper"))
+    context = client_context(scene.authority.anchors(), scene.authority.leaf("gatekeeper"))
     return await Bus().connect(
         [f"tls://{LOOPBACK}:{site.port}"],
         context,
@@ -190,7 +172,7 @@ def test_policy_change_is_proven_by_the_leaf_written_with_it(scene: Scene) -> No
     site = scene.sites[0]
     before = scene.attested(site)
     assert before is not None
-    scene.authority.publish_policy("metadata")
+    scene.authority.publish_policy("gatekeeper")
     version = scene.authority.versions["broker/policy"]
 
     def is_in_force() -> bool:
@@ -201,7 +183,7 @@ def test_policy_change_is_proven_by_the_leaf_written_with_it(scene: Scene) -> No
     after = scene.attested(site)
     assert after is not None
     assert after.leaf != before.leaf
-    assert "gatekeeper" not in (site.managed / "broker.conf").read_text()
+    assert "/gatekeeper" not in (site.managed / "broker.conf").read_text()
 
 
 def test_damaged_files_are_repaired(scene: Scene) -> None:
