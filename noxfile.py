@@ -202,14 +202,32 @@ def sanity(session: Session) -> None:
             shutil.copy2(source, COLLECTION / name)
     # ansible-test asks git for the files; the checkout's git would say that build/ has none.
     session.run("git", "init", "--quiet", str(COLLECTION))
-    cache = SANITY_HOME / ".ansible" / "test" / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
-    # The name carries the pip version that the locked ansible-test would download.
-    shutil.copy2(ROOT / "tools" / "get_pip.py", cache / "get_pip_24_2.py")
+    prepare_sanity_home(session)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     with session.chdir(COLLECTION):
         told = ("--python", python, "--color", "no", *session.posargs)
         run(session, "ansible-test", "sanity", *told, HOME=str(SANITY_HOME))
+
+
+def prepare_sanity_home(session: Session) -> None:
+    """Give ansible-test a home in which it installs what is locked, without a network."""
+    wheels = SANITY_HOME / "wheels"
+    locked = ROOT / "requirements" / "sanity.txt"
+    stamp = SANITY_HOME / "made-from.txt"
+    made_from = sys.version + "\n" + locked.read_text(encoding="utf-8")
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != made_from:
+        shutil.rmtree(SANITY_HOME, ignore_errors=True)
+        wheels.mkdir(parents=True)
+        hashes = ("--require-hashes", "--no-deps", "--requirement", str(locked))
+        run(session, "pip", "download", "--quiet", *hashes, "--dest", str(wheels))
+        stamp.write_text(made_from, encoding="utf-8")
+    settings = SANITY_HOME / ".config" / "pip" / "pip.conf"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(f"[install]\nno-index = true\nfind-links = {wheels}\n", encoding="utf-8")
+    cache = SANITY_HOME / ".ansible" / "test" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    # The name carries the pip version that the locked ansible-test would download.
+    shutil.copy2(ROOT / "tools" / "get_pip.py", cache / "get_pip_24_2.py")
 
 
 @gate("unit", 30)
@@ -256,5 +274,6 @@ def lock(session: Session) -> None:
     for inputs, output in (
         (("requirements/bootstrap.in",), "requirements/bootstrap.txt"),
         (("agents/pyproject.toml", "requirements/dev.in"), "requirements/dev.txt"),
+        (("--no-deps", "requirements/sanity.in"), "requirements/sanity.txt"),
     ):
         run(session, "uv", "pip", "compile", *universal, *told, *inputs, "-o", output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 
@@ -64,9 +65,21 @@ def test_the_script_can_be_read_by_an_old_python() -> None:
 
 
 def test_lock_files_pin_hashes_and_name_no_place() -> None:
-    for name in ("bootstrap.txt", "dev.txt"):
+    for name in ("bootstrap.txt", "dev.txt", "sanity.txt"):
         text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
         assert "--hash=sha256:" in text
         assert "://" not in text
         assert "--index-url" not in text
         assert "--find-links" not in text
+
+
+def test_the_sanity_lock_has_what_the_locked_ansible_test_asks_for() -> None:
+    folder = Path(str(files("ansible_test")))
+    wanted = {
+        line
+        for file in (folder / "_data" / "requirements").glob("sanity.*.txt")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    }
+    text = (ROOT / "requirements" / "sanity.in").read_text(encoding="utf-8")
+    assert {line for line in text.splitlines() if line and not line.startswith("#")} == wanted
