@@ -159,14 +159,21 @@ class Metadata:
 
     def _not_ready(self) -> list[str]:
         """Ready without a bus: what others need from the authority lies in OpenBao then."""
+        if self._ca.is_standby:
+            return []
         state = self._ca.state
         if state is None:
             return ["no round of the rotation was completed yet"]
         reasons: list[str] = []
-        if state.record.active is None:
+        active, published = state.record.active, state.observation.published
+        if active is None:
             reasons.append("no CA epoch is active yet")
+        elif published is None or published.bundle.active != active.epoch:
+            reasons.append("the trust bundle of the active epoch was not published yet")
         if self._policy.acl is None:
             reasons.append("no ACL was accepted yet")
+        if self._ca.is_holder and self._policy.published is None:
+            reasons.append("the broker policy was not published yet")
         if self._ca.is_holder and self._keys.directory is None:
             reasons.append("the directory was not published yet")
         return reasons

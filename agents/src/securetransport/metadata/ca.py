@@ -79,6 +79,7 @@ class CaRotation:
         self._log = get_logger(kind="ca")
         self.foreign_users: frozenset[str] = frozenset()
         self.is_holder = False
+        self.is_standby = False
         self.state: CaState | None = None
         self.on_step: StepListener = lambda *_facts: None
         self.on_published: Callable[[Posted], None] = lambda _posted: None
@@ -106,7 +107,7 @@ class CaRotation:
         except ConflictError:
             self._mount.forget()
             return None
-        self.is_holder = record is not None
+        self.is_holder, self.is_standby = record is not None, record is None
         if record is None:
             return None
         observation, posted = await self._observe(record)

@@ -28,6 +28,7 @@ class PolicyKeeper:
         self._log = get_logger(kind="policy")
         self.acl: Acl | None = None
         self.deny = DenyList()
+        self.published: Posted | None = None
 
     async def round(self, *, may_write: bool) -> None:
         """Read ACL and deny list; publish the broker policy if this instance may write.
@@ -39,7 +40,7 @@ class PolicyKeeper:
         await self._read_deny_list()
         if self.acl is None or not may_write:
             return
-        await self._board.publish(
+        self.published = await self._board.publish(
             names.KV_BROKER_POLICY,
             DocumentKind.BROKER_POLICY,
             compile_broker(self.acl, self.deny),

@@ -32,6 +32,7 @@ def status(state: CaState, keys: KeyRotation, profile: Profile) -> dict[str, Any
             "next": _step(state),
             "excuses": [excuse.model_dump(mode="json") for excuse in record.excuses],
             "bundle": _bundle(state),
+            "renewal": record.renewal.model_dump(mode="json") if record.renewal else None,
         },
         "census": {
             "by_epoch": counted.by_epoch,

@@ -263,7 +263,9 @@ def _missing_trust(
         return ()
     since = candidate.entered(EpochState.DISTRIBUTED) or seen.now
     bundle = wanted_bundle(record)
-    return gates.servers_confirm(seen, bundle, since) + gates.members_confirm(seen, bundle, since)
+    servers = gates.servers_confirm(seen, bundle, since)
+    members = gates.members_confirm(seen, bundle, since)
+    return tuple(dict.fromkeys(servers + members))
 
 
 def is_cold(record: RotationRecord, now: datetime) -> bool:
