@@ -1,0 +1,1 @@
+"""Example service: decides whether users may enter, once per request."""

@@ -1,0 +1,16 @@
+"""Starts the auth-controller."""
+
+from __future__ import annotations
+
+from securetransport.auth_controller.app import AuthController
+from securetransport.auth_controller.settings import AuthControllerSettings
+from securetransport.runtime.main import run_agent
+
+
+def main() -> None:
+    """Run until told to stop."""
+    run_agent("auth-controller", AuthControllerSettings, AuthController.builder())
+
+
+if __name__ == "__main__":
+    main()
