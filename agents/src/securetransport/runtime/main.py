@@ -30,6 +30,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
@@ -46,8 +47,8 @@ from securetransport.runtime.settings import AgentSettings, parse_arguments
 S = TypeVar("S", bound=AgentSettings)
 
 EXIT_FATAL: Final = 1
-# Beyond the grace period a stop is cut off: a thread that hangs must not keep the process.
-_CUT_OFF_AFTER_GRACE_SECONDS: Final = 5.0
+# Beyond the grace period a stop is cut off: nothing that hangs may keep the process.
+_CUT_OFF_AFTER_GRACE_SECONDS: Final = 3.0
 
 
 def _always() -> bool:
@@ -124,7 +125,7 @@ class _Process:
         """Start, supervise, drain, close."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._request_stop, loop)
+            loop.add_signal_handler(number, self._request_stop)
         await self._health.start()
         log = logs.get_logger(agent=self._name, instance=self._settings.identity.instance_id)
         log.info("agent_starting", port=self._health.port)
@@ -157,10 +158,13 @@ class _Process:
         finally:
             await app.close()
 
-    def _request_stop(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _request_stop(self) -> None:
         if not self._stop.is_set():
             seconds = self._settings.stop_grace_seconds + _CUT_OFF_AFTER_GRACE_SECONDS
-            loop.call_later(seconds, self._cut_off)
+            # A thread of its own, because what hangs may be the event loop.
+            watchdog = threading.Timer(seconds, self._cut_off)
+            watchdog.daemon = True
+            watchdog.start()
         self._stop.set()
 
     def _cut_off(self) -> None:

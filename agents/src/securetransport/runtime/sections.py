@@ -46,9 +46,17 @@ def _nats_url(url: str) -> str:
     return url
 
 
+def _at_least_one(urls: tuple[str, ...]) -> tuple[str, ...]:
+    if not urls:
+        raise ValueError("is empty; name at least one")
+    return urls
+
+
 ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
 """A file that must be there at start, because Ansible writes it before the agent is started."""
 
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+NatsUrl = Annotated[str, AfterValidator(_nats_url)]
 ServiceName = Annotated[str, AfterValidator(parse_service)]
 
 
@@ -84,9 +92,7 @@ class IdentitySection(Section):
 class OpenBaoSection(Section):
     """How OpenBao is reached."""
 
-    addresses: Annotated[
-        tuple[Annotated[str, AfterValidator(_https_url)], ...], Field(min_length=1)
-    ]
+    addresses: Annotated[tuple[HttpsUrl, ...], AfterValidator(_at_least_one)]
     """Every node, ``https://host:port``; the one that answered last is tried first."""
 
     ca_file: ExistingFile
@@ -109,7 +115,7 @@ class AuthoritySection(Section):
 class NatsSection(Section):
     """How the message servers are reached."""
 
-    servers: Annotated[tuple[Annotated[str, AfterValidator(_nats_url)], ...], Field(min_length=1)]
+    servers: Annotated[tuple[NatsUrl, ...], AfterValidator(_at_least_one)]
     """Client URLs, ``tls://host:port``; TLS is used whatever the scheme says."""
 
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
