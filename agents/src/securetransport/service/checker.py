@@ -165,6 +165,13 @@ JOIN attempts ON attempts.message_id = responses.request_id ORDER BY responses.a
 """
 
 
+def attempt_instants(path: Path, topic: str) -> list[float]:
+    """Return when each message of a topic was first tried, in order of time."""
+    with _reading(path) as db:
+        rows = db.execute("SELECT at FROM attempts WHERE topic = ? ORDER BY at", (topic,))
+        return [row[0] for row in rows]
+
+
 def publish_points(path: Path, topic: str) -> list[Point]:
     """Return when receipts came and how long each took, in order of time."""
     with _reading(path) as db:

@@ -1,0 +1,46 @@
+"""``python -m demo``: run the demo; exit code 0 for a good verdict, 1 for a bad one, 2 for none."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+
+from rich.console import Console
+
+from demo.platform import DemoError
+from demo.run import Story, tell
+from securetransport.core.errors import SecureTransportError
+
+_LOAD_LIMIT_SECONDS = 540.0
+
+
+def main() -> int:
+    """Run the story once."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=_LOAD_LIMIT_SECONDS,
+        help="longest time under load, in seconds",
+    )
+    arguments = parser.parse_args()
+    console = Console()
+    began = time.monotonic()
+    story = Story(console, arguments.limit)
+    try:
+        story.build()
+        watcher, run, before = asyncio.run(story.load())
+        asyncio.run(story.arrive())
+        story.seconds["all"] = time.monotonic() - began
+        verdict, data = story.judge(watcher, run, before)
+    except (DemoError, SecureTransportError) as err:
+        console.print(f"demo: {err}", markup=False)
+        return 2
+    tell(console, verdict, data)
+    return 0 if verdict.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
