@@ -167,6 +167,9 @@ def _watcher() -> BusRights:
             *pings,
             Grant(names.SUBJECT_SERVER_REPORT, "publishes what it observes"),
             attestation(names.WATCHER),
+            # A reload makes the server forget whom its clients may answer (tried), and the command
+            # may be to reload the very server that the watcher is connected to.
+            Grant("_R_.>", "answers commands of the authority, across a reload"),
         ),
         subscribe=(
             inbox(names.WATCHER),

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from acl_scene import acl
+
+from securetransport.core import names
+from securetransport.core.acl import REVOKED_POLICY, compile_openbao, policies
+from securetransport.core.acl.openbao import OpenBaoPlan
+from securetransport.core.acl.policies import path_matches
+from securetransport.core.model import DenyList
+from securetransport.core.names import ServiceId
+from securetransport.core.profile import PROFILES
+
+PROFILE = PROFILES["compressed"]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GATEKEEPER = ServiceId("gatekeeper")
+
+
+def plan(deny: DenyList | None = None) -> OpenBaoPlan:
+    return compile_openbao(acl(), PROFILE, deny=deny, server_names=("localhost",))
+
+
+def test_service_sees_its_own_paths_and_the_public_documents_only() -> None:
+    assert {(rule.path, rule.capabilities) for rule in policies(acl())[GATEKEEPER].rules} == {
+        ("auth/token/lookup-self", ("read",)),
+        ("auth/token/renew-self", ("update",)),
+        ("auth/token/revoke-self", ("update",)),
+        ("nats_int/sign/gatekeeper", ("update",)),
+        ("secret/data/bundles/gatekeeper", ("read",)),
+        ("secret/data/deny/list", ("read",)),
+        ("secret/data/directory/current", ("read",)),
+        ("secret/data/directory/keys/*", ("read",)),
+        ("secret/data/enroll/gatekeeper/*", ("create",)),
+        ("secret/data/trust/bundle", ("read",)),
+        ("transit/decrypt/svc-gatekeeper", ("update",)),
+    }
+
+
+@pytest.mark.parametrize("name", ["keeper", "watcher", "admin", "gatekeeper", "auth-controller"])
+def test_nobody_but_the_authority_signs_documents_or_touches_issuers(name: str) -> None:
+    policy = policies(acl())[ServiceId(name)]
+    for path in (
+        "transit/sign/authority-signing",
+        "transit/sign/authority-root",
+        "pki/root/sign-intermediate",
+        "nats_int/issuer/abc",
+        "nats_int/config/issuers",
+        "secret/data/rotation/ca-forged",
+    ):
+        assert not policy.capabilities(path) & {"create", "update", "delete"}, path
+
+
+def test_authority_signs_no_leaf_but_its_own_and_the_probe() -> None:
+    policy = policies(acl())[names.METADATA]
+    signed = {
+        role
+        for role in ("gatekeeper", "nats", "admin", "metadata", "probe", "watcher")
+        if policy.capabilities(f"nats_int/sign/{role}")
+    }
+    assert signed == {"metadata", "probe"}
+    for below in ("sign-verbatim", "sign/nats", "sign-intermediate", "issue/metadata"):
+        assert not policy.capabilities(f"nats_int/issuer/default/{below}"), below
+
+
+def test_authority_may_not_use_the_root_key_of_documents() -> None:
+    assert not policies(acl())[names.METADATA].capabilities("transit/sign/authority-root")
+
+
+def test_authority_may_only_empty_policies() -> None:
+    rules = [r for r in policies(acl())[names.METADATA].rules if r.path.startswith("sys/")]
+    assert {r.path for r in rules} == {
+        "sys/policies/acl/auth-controller",
+        "sys/policies/acl/gatekeeper",
+        "sys/policies/acl/monitor",
+    }
+    assert all(rule.only == {"policy": (REVOKED_POLICY,)} for rule in rules)
+
+
+def test_denied_service_gets_an_empty_policy_and_is_named() -> None:
+    found = plan(DenyList(services={GATEKEEPER: NOW}))
+    assert found.policies["gatekeeper"] == REVOKED_POLICY
+    assert found.denied == ("gatekeeper",)
+    assert [role.name for role in found.approles if role.is_denied] == ["gatekeeper"]
+
+
+def test_denied_platform_identity_changes_nothing() -> None:
+    found = plan(DenyList(services={names.METADATA: NOW}))
+    assert found.policies == plan().policies
+
+
+def test_every_login_has_its_own_policy_only() -> None:
+    for role in plan().approles:
+        assert role.policies == (role.name,)
+        assert role.parameters["token_no_default_policy"] is True
+        assert role.name in plan().policies
+
+
+def test_server_and_probe_have_a_sign_role_and_no_login() -> None:
+    logins = {role.name for role in plan().approles}
+    roles = {role.name for role in plan().pki_roles}
+    assert {"nats", "probe"} <= roles - logins
+    assert "keeper" in logins - roles
+
+
+def test_pki_role_allows_one_uri_and_its_own_common_names() -> None:
+    for role in plan().pki_roles:
+        found = role.parameters
+        assert found["allowed_uri_sans"] == [f"spiffe://securetransport.test/{role.name}"]
+        assert found["allowed_domains"][0] == f"{role.name}/*"
+        assert found["allow_any_name"] is False
+        assert "cn_validations" not in found  # "disabled" would switch the glob off
+        if role.name != "nats":
+            assert len(found["allowed_domains"]) == 1
+            extras = ("allow_ip_sans", "server_flag", "allow_bare_domains")
+            assert not any(found[extra] for extra in extras)
+
+
+def test_leafs_are_back_dated_by_skew_and_a_minute() -> None:
+    role = next(role for role in plan().pki_roles if role.name == "gatekeeper")
+    assert role.parameters["not_before_duration"] == 65
+    assert (role.parameters["ttl"], role.parameters["max_ttl"]) == (90, 90)
+
+
+def test_probe_leafs_may_live_as_long_as_their_issuer() -> None:
+    role = next(role for role in plan().pki_roles if role.name == "probe")
+    assert role.parameters["max_ttl"] == 260
+
+
+def test_transit_keys_are_the_authority_s_and_one_for_each_service() -> None:
+    assert {key.name: key.type for key in plan().transit_keys} == {
+        "authority-root": "mldsa-65",
+        "authority-signing": "mldsa-65",
+        "svc-auth-controller": "aes256-gcm96",
+        "svc-gatekeeper": "aes256-gcm96",
+    }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "is_covered"),
+    [
+        ("a/+", "a/b", True),
+        ("a/+", "a/b/c", False),
+        ("a/*", "a/b/c", True),
+        ("a/*", "a", False),
+        ("a/+/c", "a/b/c", True),
+        ("a/b", "a/b/", False),
+    ],
+)
+def test_policy_paths_match_as_in_openbao(pattern: str, path: str, is_covered: bool) -> None:
+    assert path_matches(pattern, path) is is_covered

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from acl_scene import TEXT, acl, changed
+
+from securetransport.core.acl import compile_consumers, compile_streams, storage_bytes
+from securetransport.core.errors import ConfigError
+from securetransport.core.profile import PROFILES, Profile
+
+SECOND = 10**9
+
+
+def streams(profile: str = "compressed", text: str = TEXT) -> dict[str, dict[str, Any]]:
+    return {item["name"]: item for item in compile_streams(acl(text), PROFILES[profile])}
+
+
+def test_platform_streams_are_always_there() -> None:
+    assert list(streams()) == [
+        "ATTESTATIONS",
+        "AUTH_STREAM",
+        "DEAD_LETTERS",
+        "GATEKEEPER_STREAM",
+        "METADATA_CA_CLIENT",
+        "ROTATION_LOG",
+    ]
+
+
+def test_every_stream_refuses_when_full_and_forbids_deletion() -> None:
+    for stream in streams().values():
+        assert stream["discard"] == "new"
+        assert stream["deny_delete"]
+        assert stream["deny_purge"]
+        assert stream["storage"] == "file"
+        assert stream["max_bytes"] > 0
+        assert stream["num_replicas"] == 3
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
+def test_duplicate_window_covers_the_freshness_limit(profile: Profile) -> None:
+    for stream in compile_streams(acl(), profile):
+        window = timedelta(microseconds=stream["duplicate_window"] // 1000)
+        assert window >= profile.clock_skew + profile.retry_limit
+        assert stream["duplicate_window"] <= stream["max_age"]
+
+
+def test_stream_that_forgets_before_copies_are_stale_is_refused() -> None:
+    text = TEXT.replace("max_age_seconds: 3600", "max_age_seconds: 600", 1)
+    with pytest.raises(
+        ConfigError, match=r"streams\.AUTH_STREAM\.max_age_seconds.*clock_skew"
+    ) as caught:
+        compile_streams(acl(text), PROFILES["test"])
+    assert len(caught.value.problems) == 1
+
+
+def test_attestations_keep_the_last_of_each_instance() -> None:
+    assert streams()["ATTESTATIONS"]["max_msgs_per_subject"] == 1
+
+
+def test_streams_read_without_a_consumer_allow_it() -> None:
+    allowed = {name for name, stream in streams().items() if stream["allow_direct"]}
+    assert allowed == {"ATTESTATIONS", "DEAD_LETTERS", "METADATA_CA_CLIENT", "ROTATION_LOG"}
+
+
+def test_durable_acknowledges_explicitly_and_gives_up_in_the_end() -> None:
+    found = compile_consumers(acl(), replicas=1)
+    assert [(c["stream_name"], c["config"]["durable_name"]) for c in found] == [
+        ("AUTH_STREAM", "auth-controller"),
+        ("GATEKEEPER_STREAM", "gatekeeper"),
+    ]
+    config = found[0]["config"]
+    assert config["ack_policy"] == "explicit"
+    assert config["max_ack_pending"] == 1000
+    assert config["num_replicas"] == 1
+    assert config["ack_wait"] == config["backoff"][0] == 5 * SECOND
+    assert config["max_deliver"] > len(config["backoff"])
+    assert config["filter_subject"] == "auth.requests"
+
+
+def test_two_topics_on_one_durable_become_two_filters() -> None:
+    text = changed("  auth.requests: {", "  auth.more: {stream: AUTH_STREAM}\n  auth.requests: {")
+    text = text.replace("produces: [auth.requests]", "produces: [auth.requests, auth.more]")
+    text = text.replace(
+        "- {topic: auth.requests,",
+        "- {topic: auth.more, durable: auth-controller}\n      - {topic: auth.requests,",
+    )
+    config = compile_consumers(acl(text))[0]["config"]
+    assert config["filter_subjects"] == ["auth.more", "auth.requests"]
+    assert "filter_subject" not in config
+
+
+def test_storage_is_the_sum_of_all_streams() -> None:
+    assert storage_bytes(acl()) == sum(stream["max_bytes"] for stream in streams().values())
