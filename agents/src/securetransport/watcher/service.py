@@ -302,4 +302,5 @@ class Watcher:
         if verb != "reload":
             raise MalformedMessageError("unknown command", do=verb)
         error = await self._reload(message.connection, server)
+        self._memory[server].reload.error = error
         return {"ok": error is None, "error": error}
