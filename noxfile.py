@@ -239,7 +239,7 @@ def unit(session: Session) -> None:
 @gate("modules", 120)
 def modules(session: Session) -> None:
     """The Ansible modules against real servers."""
-    pytest(session, "modules", *present(session, "tests/modules"))
+    pytest(session, "modules", *present(session, "tests/integration_modules"))
 
 
 @gate("integration", 240)

@@ -1,8 +1,8 @@
 """The documents that processes exchange, as values: what each field means, not how it travels.
 
 Bodies of the authority's signed documents are strict JSON (unknown fields are refused), so that a
-person can read them with ``bao kv get``; :mod:`securetransport.core.documents` wraps them in a signed
-envelope. Business messages are Avro, see :mod:`securetransport.core.envelope`.
+person can read them with ``bao kv get``; :mod:`securetransport.core.documents` wraps them in a
+signed envelope. Business messages are Avro, see :mod:`securetransport.core.envelope`.
 """
 
 from __future__ import annotations
@@ -348,7 +348,7 @@ class ServiceBundle(Document):
     Attributes:
         service: For whom.
         rules: The rules of every topic it produces or consumes.
-        topic_keys: Key bytes for these topics, all valid epochs and the next one when its lead began.
+        topic_keys: Key bytes for these topics: all valid epochs, and the next one in its lead.
         key_epoch: The key epoch when this was made.
         acl_digest: SHA-256 of the ACL body.
     """

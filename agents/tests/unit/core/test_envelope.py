@@ -166,7 +166,7 @@ def _raw_header(changed: MessageHeader) -> bytes:
     return codec.encode("header", {**honest, "signer": changed.signer})
 
 
-@pytest.mark.parametrize(("name", "value", "code"), TAMPERED)
+@pytest.mark.parametrize(("name", "value", "code"), TAMPERED, ids=[name for name, _, _ in TAMPERED])
 def test_a_tampered_header_field_is_refused(name: str, value: object, code: Refusal) -> None:
     def tamper(record: Record) -> None:
         changed: dict[str, Any] = {name: value}
