@@ -73,6 +73,7 @@ class Watcher:
         waits = f", waits for {'; '.join(following['waits_for'])}" if following["waits_for"] else ""
         return (
             f"{status['at'][11:19]} CA epoch {ca['active']}, "
-            f"{ca['rotations_completed']} rotations, key epoch {status['keys']['epoch']}, connections {status['census']['by_epoch']}, "
-            f"next {following['step']}{waits}. {self.note}"
+            f"{ca['rotations_completed']} rotations, key epoch {status['keys']['epoch']}, "
+            f"connections {status['census']['by_epoch']}, next {following['step']}{waits}. "
+            f"{self.note}"
         )
