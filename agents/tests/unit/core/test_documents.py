@@ -143,6 +143,13 @@ def test_a_signature_by_an_unpinned_key_is_refused() -> None:
     assert reason(stolen_name) == "signature"
 
 
+def test_a_document_that_names_another_algorithm_than_its_key_is_refused() -> None:
+    # The signature itself is right: only the name of the algorithm is not.
+    lying = replace(make(), algorithm=signing.ML_DSA_87)
+    lying = documents.with_signature(lying, KEY.sign(documents.to_be_signed(lying)))
+    assert reason(lying) == "signature"
+
+
 @pytest.mark.parametrize(
     ("newest", "is_accepted"),
     [

@@ -43,7 +43,7 @@ from securetransport.core.envelope.header import MessageHeader, decode_header, e
 from securetransport.core.envelope.opening import _ERRORS
 from securetransport.core.errors import RejectedMessageError
 from securetransport.core.model import DenyList
-from securetransport.core.names import InstanceId, KeyId
+from securetransport.core.names import InstanceId, KeyId, ServiceId
 
 _US = timedelta(microseconds=1)
 
@@ -83,6 +83,11 @@ def _stranger() -> Any:
     return verify_ring(verify_key(instance=InstanceId("gatekeeper/2")))
 
 
+def _rules_of_another_producer() -> Any:
+    rule = acceptance().rules[TOPIC]
+    return {TOPIC: rule.model_copy(update={"producers": (ServiceId("auth-controller"),)})}
+
+
 Spoil = Callable[[Scene], None]
 SPOILED: dict[Refusal, Spoil] = {
     Refusal.SIZE: lambda s: s.acceptance.update(max_bytes=100),
@@ -93,7 +98,7 @@ SPOILED: dict[Refusal, Spoil] = {
     Refusal.FRESHNESS: lambda s: s.header.update(sent_at=NOW - timedelta(hours=1)),
     Refusal.EPOCH: lambda s: s.header.update(key_epoch=OLD_EPOCH),
     Refusal.POLICY: lambda s: s.acceptance.update(accepted_policy_digests={TOPIC: ("cd" * 32,)}),
-    Refusal.PRODUCER: lambda s: s.acceptance.update(rules={}),
+    Refusal.PRODUCER: lambda s: s.acceptance.update(rules=_rules_of_another_producer()),
     Refusal.DENIED: lambda s: s.acceptance.update(deny=DenyList(services={SENDER: NOW})),
     Refusal.VERIFY_KEY: lambda s: s.acceptance.update(verify_keys=verify_ring()),
     Refusal.KEY_OWNER: lambda s: s.acceptance.update(verify_keys=_stranger()),
@@ -129,6 +134,13 @@ def test_the_first_failing_check_decides(code: Refusal) -> None:
     for later in reversed(list(Refusal)[list(Refusal).index(code) :]):
         SPOILED[later](scene)
     assert envelope.refusal_code(_refused(scene)) == code
+
+
+def test_a_topic_without_a_rule_has_no_producers() -> None:
+    error = _refused(Scene(acceptance={"rules": {}}))
+    assert envelope.refusal_code(error) == Refusal.PRODUCER
+    error = _refused(Scene(acceptance={"accepted_policy_digests": {}}))
+    assert envelope.refusal_code(error) == Refusal.POLICY
 
 
 # --- tampering: every field of the header is protected ------------------------------------------
