@@ -22,8 +22,11 @@ from securetransport.core.names import (
     service_of,
 )
 
-services = st.from_regex(r"\A[a-z][a-z0-9]{0,9}(-[a-z0-9]{1,9}){0,2}\Z").map(ServiceId)
-replicas = st.from_regex(r"\A[a-z0-9]{1,9}(-[a-z0-9]{1,9}){0,2}\Z")
+parts = st.text(alphabet=string.ascii_lowercase + string.digits, min_size=1, max_size=9)
+replicas = st.lists(parts, min_size=1, max_size=3).map("-".join)
+services = st.builds("{}{}".format, st.sampled_from(string.ascii_lowercase), replicas).map(
+    ServiceId
+)
 
 
 @given(services)
