@@ -13,18 +13,21 @@ Rules:
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.securetransport.platform.plugins.module_utils.batch import Batch
 from ansible_collections.securetransport.platform.plugins.module_utils.openbao import logged_in
 from ansible_collections.securetransport.platform.plugins.module_utils.openbao_access import (
     ensure_approle,
     ensure_policy,
 )
+from ansible_collections.securetransport.platform.plugins.module_utils.openbao_mounts import (
+    ensure_mount,
+)
 from ansible_collections.securetransport.platform.plugins.module_utils.openbao_pki import (
     ensure_role,
+    ensure_root,
 )
 from ansible_collections.securetransport.platform.plugins.module_utils.openbao_transit import (
     ensure_transit_key,
@@ -35,96 +38,84 @@ from ansible_collections.securetransport.platform.plugins.module_utils.runner im
 _FIXED_POLICIES: Final = frozenset({"root", "default"})
 
 
+def ensure_engines(module: AnsibleModule) -> Outcome:
+    """Mount the engines, make the root and the keys that sign for the authority.
+
+    Raises:
+        PlatformError: OpenBao refuses one of them; the text says which.
+    """
+    batch = Batch(module)
+    params = module.params
+    for mount in params["mounts"]:
+        batch.ensure(
+            f"mount {mount['path']}",
+            ensure_mount,
+            kind="secret",
+            default_lease_ttl=None,
+            kv_version=2,
+            **mount,
+        )
+    root = params["root"]
+    batch.ensure(f"root {root['common_name']}", ensure_root, key_bits=None, **root)
+    for name in params["signing_keys"]:
+        _ensure_key(batch, name, params["signing_key_type"], params["keys_file"])
+    return batch.outcome()
+
+
 def ensure_rights(module: AnsibleModule) -> Outcome:
     """Make OpenBao hold exactly the rights of a compiled ACL.
 
     Raises:
         PlatformError: OpenBao refuses one of them; the text says which.
     """
-    rights = _Rights(module)
+    batch = Batch(module)
     params = module.params
     for entry in params["policies"]:
-        rights.ensure("policy", ensure_policy, name=entry["name"], policy=entry["policy"])
+        name = entry["name"]
+        batch.ensure(f"policy {name}", ensure_policy, name=name, policy=entry["policy"])
     for entry in params["transit_keys"]:
-        rights.ensure(
-            "transit key",
-            ensure_transit_key,
-            name=entry["name"],
-            mount=entry.get("mount", "transit"),
-            type=entry.get("type", "aes256-gcm96"),
-            auto_rotate_period="0",
-            deletion_allowed=False,
-            keys_file=None,
-        )
+        _ensure_key(batch, entry["name"], entry["type"], None)
     for entry in params["pki_roles"]:
-        rights.ensure(
-            "PKI role",
-            ensure_role,
-            name=entry["name"],
-            mount=entry["mount"],
-            options=entry["parameters"],
+        name, fields = entry["name"], entry["parameters"]
+        batch.ensure(
+            f"PKI role {name}", ensure_role, name=name, mount=entry["mount"], options=fields
         )
     for entry in params["approles"]:
-        rights.ensure(
-            "AppRole", ensure_approle, name=entry["name"], mount="approle", **entry["parameters"]
-        )
-    _take_away(module, rights)
-    return rights.outcome()
+        name, fields = entry["name"], entry["parameters"]
+        batch.ensure(f"AppRole {name}", ensure_approle, name=name, mount="approle", **fields)
+    _take_away(module, batch)
+    return batch.outcome()
 
 
-def _take_away(module: AnsibleModule, rights: _Rights) -> None:
+def _ensure_key(batch: Batch, name: str, kind: str, keys_file: str | None) -> None:
+    batch.ensure(
+        f"transit key {name}",
+        ensure_transit_key,
+        name=name,
+        mount="transit",
+        type=kind,
+        auto_rotate_period="0",
+        deletion_allowed=False,
+        keys_file=keys_file,
+    )
+
+
+def _take_away(module: AnsibleModule, batch: Batch) -> None:
     params = module.params
+    mount = params["pki_mount"]
     spared = {*params["spared"], *_FIXED_POLICIES}
     with logged_in(module) as bao:
         approles = set(bao.names("auth/approle/role"))
-        pki_roles = set(bao.names(f"{params['pki_mount']}/roles"))
+        pki_roles = set(bao.names(f"{mount}/roles"))
         policies = set(bao.names("sys/policies/acl"))
+    gone: dict[str, Any] = {"state": "absent"}
     for name in sorted(approles - _names(params["approles"]) - spared):
-        rights.ensure("AppRole", ensure_approle, name=name, mount="approle", state="absent")
+        batch.ensure(f"AppRole {name}", ensure_approle, name=name, mount="approle", **gone)
     for name in sorted(pki_roles - _names(params["pki_roles"]) - spared):
-        rights.ensure(
-            "PKI role",
-            ensure_role,
-            name=name,
-            mount=params["pki_mount"],
-            options=None,
-            state="absent",
-        )
+        batch.ensure(f"PKI role {name}", ensure_role, name=name, mount=mount, options=None, **gone)
     for name in sorted(policies - _names(params["policies"]) - spared):
-        rights.ensure("policy", ensure_policy, name=name, policy=None, state="absent")
+        batch.ensure(f"policy {name}", ensure_policy, name=name, policy=None, **gone)
 
 
 def _names(entries: list[dict[str, Any]]) -> set[str]:
     return {entry["name"] for entry in entries}
-
-
-class _Rights:
-    """Carries out one object after the other and remembers what changed."""
-
-    def __init__(self, module: AnsibleModule) -> None:
-        self._module = module
-        self._before: dict[str, Any] = {}
-        self._after: dict[str, Any] = {}
-
-    def ensure(self, kind: str, work: Callable[[AnsibleModule], Outcome], **options: Any) -> None:
-        """Do what the module for one such object would do with these options."""
-        part = copy.copy(self._module)
-        part.params = {**self._module.params, "state": "present", **options}
-        outcome = work(part)
-        if outcome.changed:
-            what = f"{kind} {options['name']}"
-            self._before[what] = _plain(outcome.before)
-            self._after[what] = _plain(outcome.after)
-
-    def outcome(self) -> Outcome:
-        """Return everything that changed."""
-        return Outcome(
-            changed=bool(self._after),
-            before=self._before,
-            after=self._after,
-            facts={"changed_objects": sorted(self._after)},
-        )
-
-
-def _plain(value: Mapping[str, Any] | str) -> Any:
-    return value if isinstance(value, str) else dict(value)
