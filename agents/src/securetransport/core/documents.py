@@ -91,7 +91,7 @@ class SignedDocument:
 
     Attributes:
         kind: What it is; part of what is signed.
-        audience: For whom: ``all``, a service id, or ``authority``.
+        audience: For whom: ``all``, a service id, an instance id, or ``authority``.
         version: Rises with every document of its kind and audience.
         created_at: When it was made; whole microseconds.
         not_after: From when on it is refused.

@@ -78,7 +78,10 @@ class MessageHeader:
 
 
 def new_message_id() -> str:
-    """Return a fresh UUID version 7: milliseconds of the wall clock, then 74 random bits."""
+    """Return a fresh UUID version 7: milliseconds of the wall clock, then 74 random bits.
+
+    Its time only sorts; receivers judge ``sent_at``, which comes from the injected clock.
+    """
     milliseconds = time.time_ns() // 1_000_000
     return _as_uuid(milliseconds.to_bytes(6, "big") + os.urandom(10), 7)
 
