@@ -10,7 +10,7 @@ import time
 from rich.console import Console
 
 from demo.platform import DemoError
-from demo.run import Story, tell
+from demo.run import FAULTS, STANDARD, Story, tell
 from securetransport.core.errors import SecureTransportError
 
 _LOAD_LIMIT_SECONDS = 540.0
@@ -25,10 +25,18 @@ def main() -> int:
         default=_LOAD_LIMIT_SECONDS,
         help="longest time under load, in seconds",
     )
+    parser.add_argument(
+        "--kill",
+        default="",
+        metavar="NAMES",
+        help="comma-separated processes to kill one after the other, instead of the standard two",
+    )
     arguments = parser.parse_args()
+    kills = tuple(name for name in arguments.kill.split(",") if name)
     console = Console()
     began = time.monotonic()
-    story = Story(console, arguments.limit)
+    wanted = FAULTS if kills else STANDARD
+    story = Story(console, arguments.limit, wanted, kills)
     try:
         story.build()
         watcher, run, before = asyncio.run(story.load())

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from demo import evidence, platform, timeline
 from demo.report import RunData, render
-from demo.verdict import LEAST_CA_ROTATIONS, LEAST_KEY_ROTATIONS, LEAST_WINDOWS, Verdict
+from demo.verdict import LEAST_WINDOWS, Verdict, Wanted
 from demo.watching import Watcher
 from demo.windows import Span, Window, cut, gap_figures
 from securetransport.cli.settings import load_settings
@@ -31,12 +31,17 @@ from securetransport.core.profile import PROFILES, Profile
 from securetransport.service import checker
 
 OUT = platform.ROOT / "build" / "demo"
-RATE_PER_SECOND = 200.0
 PROFILE = "compressed"
 _SERVICE_PORTS = (24226, 24227)
 _DRAIN_SECONDS = 40.0
 _FAULT_SHADOW_SECONDS = 15.0
 _CALM_AFTER_ACTIVATION_SECONDS = 20.0
+_BETWEEN_FAULTS_SECONDS = 25.0
+
+RATE_PER_SECOND = 200.0
+STANDARD = Wanted(6, 10, per_second=RATE_PER_SECOND, compares_gaps=True)
+# With a server or the authority away now and then, answers come later, but they must come.
+FAULTS = Wanted(3, 6, per_second=0.0, compares_gaps=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +58,15 @@ class Story:
 
     console: Console
     limit_seconds: float
+    wanted: Wanted = STANDARD
+    kills: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
-    planned: list[tuple[int, str]] = field(
-        default_factory=lambda: [(2, "metadata-1"), (4, "nats-2")]
-    )
+    planned: list[tuple[int, str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Plan what is killed: by default two processes, each some time after a rotation."""
+        self.planned = [(0, name) for name in self.kills] or [(2, "metadata-1"), (4, "nats-2")]
 
     def build(self) -> None:
         """Set the platform up (1)."""
@@ -118,14 +127,14 @@ class Story:
             key_rotations_completed=_key_rotations(profile, run),
             messages=evidence.total((requests, responses)),
             answered_per_second=answered / (run.end - run.start),
-            wanted_per_second=RATE_PER_SECOND,
+            wanted=self.wanted,
             signature_failures=refused.signature + refused.other,
             decrypt_failures=refused.decryption,
             faults_injected=[{"at": fault.at, "what": fault.what} for fault in self.faults],
             ack_gap_ms=gap_figures(acks, windows),
             publish_gap_ms=gap_figures(publishes, windows),
             process_restarts_outside_faults=self._restarts(before, after),
-            excuses=len(watcher.statuses[-1]["ca"]["excuses"]) if watcher.statuses else 0,
+            excuses=_excuses(watcher, run),
             seconds=self.seconds,
             resident_megabytes=evidence.memory(after),
         ).judged()
@@ -152,9 +161,13 @@ class Story:
         active = next((e for e in status["ca"]["epochs"] if e["state"] == "active"), None)
         if active is None or _rotations(watcher, Span(began, time.time())) < rotations:
             return
-        if time.time() - timeline.unix(active["history"][-1]["at"]) < (
-            _CALM_AFTER_ACTIVATION_SECONDS
-        ):
+        if self.kills:
+            last = self.faults[-1].at if self.faults else began
+            is_early = time.time() - last < _BETWEEN_FAULTS_SECONDS
+        else:
+            since = time.time() - timeline.unix(active["history"][-1]["at"])
+            is_early = since < _CALM_AFTER_ACTIVATION_SECONDS
+        if is_early:
             return
         self.planned.pop(0)
         platform.kill(what)
@@ -163,10 +176,12 @@ class Story:
 
     def _is_enough(self, watcher: Watcher, began: float) -> bool:
         run = Span(began, time.time())
-        if self.planned or _rotations(watcher, run) < LEAST_CA_ROTATIONS:
+        if self.planned or _rotations(watcher, run) < self.wanted.ca_rotations:
             return False
-        if _key_rotations(PROFILES[PROFILE], run) < LEAST_KEY_ROTATIONS:
+        if _key_rotations(PROFILES[PROFILE], run) < self.wanted.key_rotations:
             return False
+        if not self.wanted.compares_gaps:
+            return time.time() - self.faults[-1].at > _BETWEEN_FAULTS_SECONDS
         counts = [window.kind for window in self._windows(watcher, run)]
         return min(counts.count("rotation"), counts.count("steady")) >= LEAST_WINDOWS
 
@@ -207,6 +222,12 @@ def _rotations(watcher: Watcher, run: Span) -> int:
     """Return the activations inside the run."""
     moves = timeline.steps(watcher.statuses, run)
     return sum(1 for step in moves if step.state == "active")
+
+
+def _excuses(watcher: Watcher, run: Span) -> int:
+    """Return how many gates were passed without their evidence inside the run."""
+    listed = watcher.statuses[-1]["ca"]["excuses"] if watcher.statuses else []
+    return sum(1 for excuse in listed if timeline.unix(excuse["at"]) >= run.start)
 
 
 def _key_rotations(profile: Profile, run: Span) -> int:

@@ -7,13 +7,14 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.live import Live
 
 from securetransport.adapters.files import ensure_private_dir, write_atomic
+from securetransport.adapters.tls import probe as tls_probe
 from securetransport.cli import acl, view
 from securetransport.cli.session import ask, connection, visit
 from securetransport.cli.settings import DEFAULT_CONFIG, CliSettings, load_settings
@@ -53,6 +54,24 @@ def status(
         sys.stdout.write(json.dumps(picture, indent=2) + "\n")
     else:
         Console().print(view.render(picture))
+
+
+@app.command()
+def probe(
+    address: Annotated[str, typer.Argument(help="host:port of a server.")],
+    route: Annotated[bool, typer.Option("--route", help="It is a route port.")] = False,
+) -> None:
+    """Show which CA names a server lists to anybody; needs no credential and no platform."""
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit():
+        raise ConfigError([f"address: {address!r} is not host:port"])
+    kind: Literal["client", "route"] = "route" if route else "client"
+    found = asyncio.run(tls_probe(host, int(port), kind=kind, timeout_seconds=5.0))
+    if found.error is not None:
+        raise SecureTransportError("the probe failed", address=address, reason=found.error)
+    sys.stdout.write(f"serves a leaf of  {found.issuer_common_name}\n")
+    for name in sorted(found.ca_names):
+        sys.stdout.write(f"lists             {name}\n")
 
 
 @admin.command()
