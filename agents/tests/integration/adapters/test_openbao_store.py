@@ -49,13 +49,15 @@ async def test_missing_token_file_is_waited_for(bao: OpenBao, tmp_path: Path) ->
 
 
 async def test_replaced_token_is_used_by_the_next_call(bao: OpenBao, tmp_path: Path) -> None:
+    """Also when the old one would still work, so that it is not a refusal that tells."""
     token_file = tmp_path / "token"
-    write_atomic(token_file, bao.token_file(READ_A).read_text())
+    write_atomic(token_file, bao.admin_token_file.read_text())
     store = bao.store(token_file)
+    assert await store.kv_get("rights/b") is None
+    write_atomic(token_file, bao.token_file(READ_A).read_text())
     with pytest.raises(PermissionDeniedError):
         await store.kv_get("rights/b")
-    write_atomic(token_file, bao.admin_token_file.read_text())
-    assert await store.kv_get("rights/b") is None
+    assert await store.kv_get("rights/a") is None
 
 
 async def test_token_replaced_behind_our_back_is_read_again_on_403(

@@ -154,13 +154,10 @@ class Transport:
         reasons: list[str] = []
         for address in order:
             try:
-                answer = self._on_node(address, call, token)
+                return self._on_node(address, call, token)
             except _NextNodeError as error:
                 reasons.append(f"{address}: {error}")
                 self._distrust(address)
-            else:
-                self._prefer(address)
-                return answer
         raise SecretStoreUnavailableError(
             "no openbao node answers", operation=call.operation, path=call.path, nodes=reasons
         )
@@ -231,13 +228,8 @@ class Transport:
         self._distrust(address)
         raise _unknown(call, address, reason)
 
-    def _prefer(self, address: str) -> None:
-        with self._lock:
-            if self._order[0] != address:
-                self._order.remove(address)
-                self._order.insert(0, address)
-
     def _distrust(self, address: str) -> None:
+        """Ask ``address`` last from now on, so that the first in the order is one that answered."""
         with self._lock:
             self._order.remove(address)
             self._order.append(address)
