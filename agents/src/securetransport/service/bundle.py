@@ -33,6 +33,7 @@ from securetransport.core.errors import (
     SecretStoreUnavailableError,
     SecureTransportError,
     TransientError,
+    UnknownKeyError,
 )
 from securetransport.core.keyring import TopicKeyring
 from securetransport.core.model import (
@@ -162,7 +163,7 @@ class BundleClient:
         self._has_notice = False
         try:
             data, source = await self._ask(), "authority"
-        except (TransientError, RejectedDocumentError) as error:
+        except (TransientError, RejectedDocumentError, UnknownKeyError) as error:
             self._telemetry.bundles.labels("authority", "failed").inc()
             self._log.info("authority_did_not_answer", reason=str(error))
             data, source = await self._copy(), "copy"

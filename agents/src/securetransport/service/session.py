@@ -22,24 +22,25 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.nats import Connection
-from securetransport.adapters.openbao import OpenBaoLeafSource
 from securetransport.core.authority_keys import AuthorityKeys
 from securetransport.core.clock import Clock
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.errors import (
     BusUnavailableError,
     RejectedDocumentError,
+    SecureTransportError,
     UnknownKeyError,
 )
 from securetransport.core.ports import LeafSource, SecretStore
 from securetransport.core.trust import AcceptedTrust
+from securetransport.runtime.logs import get_logger
 from securetransport.runtime.metrics import LoopMetrics
 from securetransport.runtime.supervisor import EternalTask, Wakeup, every
 from securetransport.service.attestation import Attestor
 from securetransport.service.directory import DirectoryClient
 from securetransport.service.documents import DocumentGate
 from securetransport.service.enrolment import SigningKeys
-from securetransport.service.leaf import LeafHolder
+from securetransport.service.leaf import FittedLeafSource, LeafHolder
 from securetransport.service.link import Follower, Link
 from securetransport.service.settings import SessionSettings
 from securetransport.service.telemetry import SessionTelemetry
@@ -90,6 +91,7 @@ class Session:
         self.boot_id = secrets.token_hex(_BOOT_ID_BYTES)
         self.instance = identity.instance_id
         self.telemetry = SessionTelemetry(registry, loops)
+        self._log = get_logger(instance=self.instance)
         self.gate = DocumentGate(
             keys=AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8")),
             clock=clock,
@@ -100,12 +102,13 @@ class Session:
         self._directory_listeners: list[Callable[[], None]] = []
         self._trust_wakeup, self._leaf_wakeup = Wakeup(), Wakeup()
         self._key_wakeup, self._directory_wakeup = Wakeup(), Wakeup()
-        source = leaf_source or OpenBaoLeafSource(
+        source = leaf_source or FittedLeafSource(
             store,
             identity.trust_domain,
-            identity.service_id,
-            identity.instance_id,
-            ttl=self._profile.leaf_validity,
+            self.instance,
+            longest=self._profile.leaf_validity,
+            clock=clock,
+            trust=lambda: self._trust.accepted,
         )
         self._trust = TrustClient(store, self.gate, self._trust_changed)
         self._leaf = LeafHolder(source, self.instance, clock, self.telemetry)
@@ -243,7 +246,9 @@ class Session:
             try:
                 await self._trust.refresh_from_bus(connection)
             except BusUnavailableError:
-                self._link.wakeup.wake()
+                pass  # the link's loop sees to it; OpenBao has the same document
+            except SecureTransportError as error:
+                self._log.warning("trust_not_read", path="bus", reason=str(error))
         await self._trust.refresh_from_store()
 
     async def _tend_leaf(self) -> None:

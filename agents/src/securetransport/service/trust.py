@@ -36,6 +36,7 @@ class TrustClient:
         self._gate = gate
         self._on_change = on_change
         self._log = get_logger(kind=_KIND.value)
+        self._newest_data = b""
         self.accepted: AcceptedTrust | None = None
 
     async def refresh_from_store(self) -> None:
@@ -57,8 +58,14 @@ class TrustClient:
             RejectedDocumentError: What lies there is refused.
         """
         stored = await connection.last_message(names.STREAM_CA_CLIENT, names.SUBJECT_TRUST_NOTICE)
-        if stored is not None:
+        if stored is None:
+            return
+        try:
             await self.offer(stored.data)
+        except RejectedDocumentError as error:
+            # A replica of the stream may lag behind what OpenBao has told already.
+            if error.fields.get("reason") != "rollback":
+                raise
 
     async def listen(self, connection: Connection) -> None:
         """Subscribe to announcements on ``connection``."""
@@ -76,6 +83,8 @@ class TrustClient:
         Raises:
             RejectedDocumentError: It is refused; nothing changes.
         """
+        if data == self._newest_data:
+            return
         gate = self._gate
         found = gate.counted(
             _KIND,
@@ -88,6 +97,8 @@ class TrustClient:
             ),
         )
         held = self.accepted
+        if held is None or found.version >= held.version:
+            self._newest_data = data
         if held is not None and found.version <= held.version:
             return
         # Durable first: what was in force once must not be undone by a restart.
