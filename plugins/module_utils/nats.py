@@ -54,6 +54,7 @@ _UNAVAILABLE: Final = 503
 _PASSING_CODES: Final = frozenset({10004, 10005, 10008, 10009, 10118})
 _POLL_SECONDS: Final = 0.25
 _CALL_SECONDS: Final = 5.0
+_ATTEMPTS_PER_SERVER: Final = 3
 
 T = TypeVar("T")
 
@@ -164,6 +165,8 @@ async def _connect(params: dict[str, Any], context: ssl.SSLContext, deadline: fl
             inbox_prefix=params["inbox_prefix"],
             allow_reconnect=False,
             connect_timeout=max(1, int(deadline - time.monotonic())),
+            max_reconnect_attempts=_ATTEMPTS_PER_SERVER,
+            reconnect_time_wait=_POLL_SECONDS,
             error_cb=remember,
         )
     except (nats.errors.Error, OSError, TimeoutError) as err:

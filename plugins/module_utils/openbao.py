@@ -45,7 +45,8 @@ _ACTIVE: Final = 200
 _STANDBY: Final = frozenset({429, 472, 473})
 _HEALTH_WORDS: Final = {501: "not initialised", 503: "sealed"}
 _POLL_SECONDS: Final = 0.2
-_EVERY_CALL_FAILS_WITHOUT_LEADER: Final = "active cluster node not found"
+# Words of answers that pass by themselves: no leader at the moment; a KV mount made just now.
+_PASSING_WORDS: Final = ("active cluster node not found", "Upgrading from non-versioned")
 
 CONNECTION_SPEC: Final[dict[str, Any]] = {
     "address": {"type": "list", "elements": "str", "required": True},
@@ -358,8 +359,8 @@ def _translated(path: str, address: str) -> Iterator[None]:
         raise UnreachableError(f"{address} is sealed or not initialised") from err
     except hvac.exceptions.VaultError as err:
         reasons = _reasons(err)
-        if _EVERY_CALL_FAILS_WITHOUT_LEADER in reasons:
-            raise UnreachableError(f"{address}: the cluster has no leader") from err
+        if any(words in reasons for words in _PASSING_WORDS):
+            raise UnreachableError(f"{address} cannot serve {path} yet: {reasons}") from err
         raise RefusedError(path, reasons) from err
 
 
