@@ -239,13 +239,10 @@ def _metadata_pki() -> Iterable[PathRule]:
     yield PathRule(f"{_INT}/issuer/+/sign/{names.PROBE}", UPDATE)
     for path in (
         f"{_INT}/issuers/generate/intermediate/internal",
-        f"{_INT}/issuers/import/cert",
         f"{_INT}/intermediate/set-signed",
         f"{_ROOT}/root/sign-intermediate",
-        f"{_ROOT}/issuer/+/sign-intermediate",
     ):
         yield PathRule(path, UPDATE)
-    yield PathRule(f"{_INT}/keys/generate/internal", UPDATE)
     yield PathRule(f"{_INT}/issuers", ("list",))
     yield PathRule(f"{_INT}/keys", ("list",))
     yield PathRule(f"{_INT}/issuer/+", ("delete", "patch", "read", "update"))
