@@ -10,7 +10,7 @@ import time
 from rich.console import Console
 
 from demo.platform import DemoError
-from demo.run import FAULTS, STANDARD, Story, tell
+from demo.run import DEFAULT_PORT_BASE, FAULTS, STANDARD, Story, tell
 from securetransport.core.errors import SecureTransportError
 
 _LOAD_LIMIT_SECONDS = 540.0
@@ -31,12 +31,18 @@ def main() -> int:
         metavar="NAMES",
         help="comma-separated processes to kill one after the other, instead of the standard two",
     )
+    parser.add_argument(
+        "--port-base",
+        type=int,
+        default=DEFAULT_PORT_BASE,
+        help="first of the hundred ports that the platform uses",
+    )
     arguments = parser.parse_args()
     kills = tuple(name for name in arguments.kill.split(",") if name)
     console = Console()
     began = time.monotonic()
     wanted = FAULTS if kills else STANDARD
-    story = Story(console, arguments.limit, wanted, kills)
+    story = Story(console, arguments.limit, wanted, kills, arguments.port_base)
     try:
         story.build()
         watcher, run, before = asyncio.run(story.load())

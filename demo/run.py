@@ -32,7 +32,8 @@ from securetransport.service import checker
 
 OUT = platform.ROOT / "build" / "demo"
 PROFILE = "compressed"
-_SERVICE_PORTS = (24226, 24227)
+DEFAULT_PORT_BASE = 24200
+_SERVICE_OFFSETS = (26, 27)  # docs/architecture.md, "Local platform on disk"
 _DRAIN_SECONDS = 40.0
 _FAULT_SHADOW_SECONDS = 15.0
 _CALM_AFTER_ACTIVATION_SECONDS = 20.0
@@ -60,6 +61,7 @@ class Story:
     limit_seconds: float
     wanted: Wanted = STANDARD
     kills: tuple[str, ...] = ()
+    port_base: int = DEFAULT_PORT_BASE
     seconds: dict[str, float] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     planned: list[tuple[int, str]] = field(init=False)
@@ -74,7 +76,9 @@ class Story:
             shutil.rmtree(OUT)
         OUT.mkdir(parents=True)
         self.console.print("building three clusters with ansible-playbook playbooks/site.yml")
-        self.seconds["deployment"] = platform.play("site", OUT / "site.log")
+        self.seconds["deployment"] = platform.play(
+            "site", OUT / "site.log", ["-e", f"local_platform_port_base={self.port_base}"]
+        )
         self.console.print(f"platform is up after {self.seconds['deployment']:.0f} s")
 
     async def load(self) -> tuple[Watcher, Span, list[platform.Process]]:
@@ -117,7 +121,7 @@ class Story:
         acks = [at for at, _ in checker.publish_points(sender, evidence.REQUESTS)]
         publishes = checker.attempt_instants(sender, evidence.REQUESTS)
         answers = [(at, wait * 1000) for at, wait in checker.answer_points(sender)]
-        refused = evidence.refusals(_SERVICE_PORTS)
+        refused = evidence.refusals(self.port_base + offset for offset in _SERVICE_OFFSETS)
         after = platform.processes()
         answered = sum(1 for at, _ in answers if run.start <= at < run.end)
         profile = PROFILES[PROFILE]
