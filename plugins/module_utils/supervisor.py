@@ -52,6 +52,7 @@ class Program:
         environment: Variables on top of what the daemon has.
         digest: Stands for its configuration; another value restarts it.
         stop_seconds: How long it may take to end before it is killed.
+        stdout_file: Where its standard output goes, apart from its log; ``None`` for its log.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Program:
     environment: Mapping[str, str]
     digest: str
     stop_seconds: int
+    stdout_file: str | None = None
 
     def render(self, log_directory: str) -> str:
         """Return the text of its file for supervisord."""
@@ -84,12 +86,18 @@ class Program:
             f"stopwaitsecs={self.stop_seconds}",
             "stopasgroup=true",
             "killasgroup=true",
-            "redirect_stderr=true",
-            f"stdout_logfile={_escaped(log_directory)}/{self.name}.log",
-            "stdout_logfile_maxbytes=10MB",
-            "stdout_logfile_backups=2",
+            *self._outputs(f"{log_directory}/{self.name}.log"),
         ]
         return "\n".join(lines) + "\n"
+
+    def _outputs(self, log: str) -> list[str]:
+        if self.stdout_file is None:
+            return ["redirect_stderr=true", *_rotated("stdout", log, "10MB", 2)]
+        return [
+            "redirect_stderr=false",
+            *_rotated("stdout", self.stdout_file, "50MB", 4),
+            *_rotated("stderr", log, "10MB", 2),
+        ]
 
 
 @dataclass(frozen=True)
@@ -239,6 +247,14 @@ class Supervisor:
             if time.monotonic() >= deadline:
                 raise PlatformError(f"{complaint} after {self._timeout:g} s")
             time.sleep(_POLL_SECONDS)
+
+
+def _rotated(stream: str, path: str, size: str, backups: int) -> list[str]:
+    return [
+        f"{stream}_logfile={_escaped(path)}",
+        f"{stream}_logfile_maxbytes={size}",
+        f"{stream}_logfile_backups={backups}",
+    ]
 
 
 def _escaped(text: str) -> str:

@@ -64,6 +64,10 @@ options:
         description: How long it may take to end before it is killed.
         type: int
         default: 10
+      stdout_file:
+        description:
+          - File for its standard output, which is rotated; its log then has standard error only.
+        type: path
   absent:
     description: Programs to stop and forget.
     type: list
@@ -157,6 +161,7 @@ def programs_of(params: dict[str, Any]) -> list[Program]:
             environment={name: str(value) for name, value in entry["environment"].items()},
             digest=entry["digest"],
             stop_seconds=entry["stop_seconds"],
+            stdout_file=entry["stdout_file"],
         )
         for entry in params["programs"]
     ]
@@ -241,6 +246,7 @@ def argument_spec() -> dict[str, Any]:
                 "environment": {"type": "dict", "default": {}},
                 "digest": {"type": "str", "default": ""},
                 "stop_seconds": {"type": "int", "default": 10},
+                "stdout_file": {"type": "path"},
             },
         },
         "absent": {"type": "list", "elements": "str", "default": []},
