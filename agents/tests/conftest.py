@@ -4,26 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from certificates import Issuer
-from servers import NatsServer, OpenBao, start_nats
-
-
-class MakeNats(Protocol):
-    """Starts servers that are killed at the end of the module."""
-
-    def __call__(
-        self,
-        count: int,
-        issuer: Issuer,
-        anchors: Iterable[Issuer],
-        *,
-        accounts: str | None = None,
-        extra: str = "",
-    ) -> list[NatsServer]: ...
+from servers import MakeNats, NatsServer, OpenBao, start_nats
 
 
 @pytest.fixture(scope="session")

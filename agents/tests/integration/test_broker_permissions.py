@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from certificates import TRUST_DOMAIN, Issuer
-from conftest import MakeNats
 from securetransport.adapters.nats import Bus, Connection
 from securetransport.adapters.tls import client_context
 from securetransport.core import names
@@ -37,7 +36,7 @@ from securetransport.core.errors import BusUnavailableError, PermissionDeniedErr
 from securetransport.core.model import DenyList
 from securetransport.core.names import ServiceId
 from securetransport.core.profile import PROFILES
-from servers import LOOPBACK, NatsServer
+from servers import LOOPBACK, MakeNats, NatsServer
 
 ACL_FILE = Path(__file__).parents[3] / "inventories" / "local" / "acl.yml"
 FOREIGN = """
