@@ -28,7 +28,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         for site in made.sites:
             site.start_keeper()
             site.start_server()
-        made.wait_served(digest, epoch=1, seconds=40)
+        made.wait_served(digest, epoch=1, seconds=60)
         yield made
     finally:
         if made is not None:
