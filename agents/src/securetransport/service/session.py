@@ -90,7 +90,8 @@ class Session:
         self._clock = clock
         self.boot_id = secrets.token_hex(_BOOT_ID_BYTES)
         self.instance = identity.instance_id
-        self.telemetry = SessionTelemetry(registry, loops)
+        self.telemetry = SessionTelemetry(registry)
+        self.telemetry.loops = loops
         self._log = get_logger(instance=self.instance)
         self.gate = DocumentGate(
             keys=AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8")),

@@ -15,13 +15,12 @@ _LATENCY_BUCKETS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2
 class SessionTelemetry:
     """What a session counts.
 
-    Args:
-        registry: Where the metrics are made.
-        loops: Counts the rounds of the session's loops; without it they are not counted.
+    Attributes:
+        loops: Counts the rounds of the session's loops; ``None`` leaves them uncounted.
     """
 
-    def __init__(self, registry: CollectorRegistry, loops: LoopMetrics | None = None) -> None:
-        self._loops = loops
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.loops: LoopMetrics | None = None
         self.documents = Counter(
             "securetransport_documents_total",
             "Signed documents offered, by kind and result",
@@ -71,13 +70,13 @@ class SessionTelemetry:
 
     def round_done(self, loop: str) -> None:
         """Count a round that worked."""
-        if self._loops is not None:
-            self._loops.done(loop)
+        if self.loops is not None:
+            self.loops.done(loop)
 
     def round_failed(self, loop: str, error: SecureTransportError) -> None:
         """Count a round that raised."""
-        if self._loops is not None:
-            self._loops.failed(loop, error)
+        if self.loops is not None:
+            self.loops.failed(loop, error)
 
 
 class MessageTelemetry:

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from securetransport.core.clock import SystemClock
+from securetransport.core.errors import SecureTransportError
+from securetransport.service.ledger import Ledger
+
+
+async def test_effect_happens_once_and_a_repeat_gets_the_first_result(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db", SystemClock())
+    runs: list[int] = []
+
+    def effect(_: sqlite3.Connection) -> bytes:
+        runs.append(1)
+        return b"result %d" % len(runs)
+
+    first = await ledger.once("a", effect)
+    again = await ledger.once("a", effect, deliveries=2)
+    await ledger.close()
+    assert (first.result, first.is_first) == (b"result 1", True)
+    assert (again.result, again.is_first) == (b"result 1", False)
+    assert len(runs) == 1
+
+
+async def test_many_at_once_are_one_effect(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db", SystemClock())
+    results = await asyncio.gather(*(ledger.once("a", lambda _: b"x") for _ in range(50)))
+    await ledger.close()
+    assert sum(result.is_first for result in results) == 1
+
+
+async def test_failed_effect_leaves_nothing_and_spoils_no_other(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db", SystemClock())
+
+    def broken(db: sqlite3.Connection) -> bytes:
+        db.execute("INSERT INTO responses VALUES ('r', 'a', 0, 'allowed')")
+        raise KeyError("bug")
+
+    results = await asyncio.gather(
+        ledger.once("a", broken),
+        ledger.once("b", lambda _: b"fine"),
+        ledger.attempt("c", "t.t"),
+        return_exceptions=True,
+    )
+    await ledger.close()
+    assert isinstance(results[0], KeyError)
+    db = sqlite3.connect(tmp_path / "ledger.db")
+    assert db.execute("SELECT message_id FROM effects").fetchall() == [("b",)]
+    assert db.execute("SELECT count(*) FROM responses").fetchone() == (0,)
+    assert db.execute("SELECT message_id FROM attempts").fetchall() == [("c",)]
+    db.close()
+
+
+@pytest.mark.parametrize("verb", ["UPDATE attempts SET at = 0", "DELETE FROM attempts"])
+async def test_rows_cannot_be_changed_or_removed(tmp_path: Path, verb: str) -> None:
+    ledger = Ledger(tmp_path / "ledger.db", SystemClock())
+    await ledger.attempt("a", "t.t")
+    await ledger.close()
+    db = sqlite3.connect(tmp_path / "ledger.db")
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        db.execute(verb)
+    db.close()
+
+
+async def test_closed_ledger_refuses(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db", SystemClock())
+    await ledger.close()
+    with pytest.raises(SecureTransportError):
+        await ledger.attempt("a", "t.t")
+
+
+def test_ledger_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    async def make() -> None:
+        await Ledger(tmp_path / "state" / "ledger.db", SystemClock()).close()
+
+    asyncio.run(make())
+    assert (tmp_path / "state" / "ledger.db").stat().st_mode & 0o077 == 0
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from securetransport.core.clock import SystemClock
+from securetransport.service.ledger import Ledger
+
+async def main():
+    ledger = Ledger(Path(sys.argv[1]), SystemClock())
+    async def one(n):
+        await ledger.attempt(str(n), "t.t")
+        print(n, flush=True)      # said only after the commit
+    for start in range(0, 10**9, 20):
+        await asyncio.gather(*(one(start + n) for n in range(20)))
+
+asyncio.run(main())
+"""
+
+
+def test_what_was_committed_survives_kill_minus_nine(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    said = tmp_path / "said"
+    with said.open("wb") as output:
+        child = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=output)
+        try:
+            deadline = time.monotonic() + 20
+            while said.stat().st_size < 2000 and time.monotonic() < deadline:
+                time.sleep(0.02)
+        finally:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+    committed = {line for line in said.read_text().split("\n")[:-1] if line}
+    assert len(committed) > 100
+    db = sqlite3.connect(path)
+    found = {row[0] for row in db.execute("SELECT message_id FROM attempts")}
+    db.close()
+    assert committed <= found
