@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 
 from certificates import TRUST_DOMAIN
 from keeper_scene import Scene, Site
 from securetransport.adapters.nats import Bus, Connection
 from securetransport.adapters.tls import client_context
+from securetransport.core import documents
 from securetransport.core.model import ServerReport
 from securetransport.core.names import ServiceId, spiffe_id
 from securetransport.core.ports import TlsIdentity
@@ -16,12 +18,14 @@ from servers import LOOPBACK, wait_until
 from watcher_scene import Listener, WatcherProcess, of_server
 
 
-async def connect(scene: Scene, site: Site, leaf: TlsIdentity) -> Connection:
+async def connect(
+    scene: Scene, site: Site, leaf: TlsIdentity, inbox: str = "_INBOX.gatekeeper"
+) -> Connection:
     return await Bus().connect(
         [f"tls://{LOOPBACK}:{site.port}"],
         client_context(scene.authority.anchors(), leaf),
         name="somebody-else/9",
-        inbox_prefix="_INBOX.gatekeeper",
+        inbox_prefix=inbox,
     )
 
 
@@ -75,6 +79,37 @@ async def test_watcher_attests_the_leaf_it_is_connected_with(
         assert mine
         assert set(mine) <= set(said.leafs)
         assert said.digest == scene.authority.bundle(1, active=1).digest
+
+
+async def test_attestation_of_the_other_account_is_kept_by_the_stream(
+    scene: Scene, watcher: WatcherProcess
+) -> None:
+    """The authority reads it there after its own restart."""
+    del watcher
+    leaf = await asyncio.to_thread(scene.authority.leaf, "admin")
+    admin = await connect(scene, scene.sites[0], leaf, inbox="_INBOX.admin")
+    config = {
+        "name": "ATTESTATIONS",
+        "subjects": ["metadata.attest.>"],
+        "max_msgs_per_subject": 1,
+        "allow_direct": True,
+    }
+    try:
+        subject = "$JS.API.STREAM.CREATE.ATTESTATIONS"
+        made = await admin.request(subject, json.dumps(config).encode(), timeout=10)
+        assert "error" not in json.loads(made.data)
+    finally:
+        await admin.close()
+    async with Listener(scene) as listener:
+        assert listener.connection is not None
+        stored = None
+        async with asyncio.timeout(15):
+            while stored is None:
+                await asyncio.sleep(0.2)
+                stored = await listener.connection.last_message(
+                    "ATTESTATIONS", "metadata.attest.watcher.1"
+                )
+        assert documents.decode(stored.data).signer == "watcher/1"
 
 
 async def test_connections_are_known_by_their_leaf_over_several_pages(
