@@ -24,7 +24,7 @@ the server presents that leaf.
 
 Pure: no clock, no file, no socket.
 
-Source: docs/decisions/keeper-files.md.
+Source: docs/decisions/0006-server-files.md.
 """
 
 from __future__ import annotations

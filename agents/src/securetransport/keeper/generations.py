@@ -19,7 +19,7 @@ absolute path, and a server that includes it gets one set with one open::
 The set before the current one is kept for readers that opened the older ``tls.conf``; what is older
 or was never finished is removed at the next write.
 
-Source: docs/decisions/keeper-files.md.
+Source: docs/decisions/0006-server-files.md.
 """
 
 from __future__ import annotations
