@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import OpenBao, free_ports, wait_until
 
 from securetransport.core import documents, trust
 from securetransport.core.acl import compile_openbao, load_acl
@@ -25,6 +24,7 @@ from securetransport.core.crypto import signing, x509
 from securetransport.core.model import BrokerPolicy, DocumentKind, EpochState, Version
 from securetransport.core.profile import PROFILES
 from securetransport.core.rotation.record import RotationRecord
+from servers import OpenBao, free_ports, wait_until
 
 ACL = """
 version: 1

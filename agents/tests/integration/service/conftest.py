@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from securetransport.adapters.tls import client_context
 from service_broker import Broker, user
 from service_pki import Issuer
 
 from securetransport.adapters.nats import Bus, BusEvent, BusTimeouts, Connection
+from securetransport.adapters.tls import client_context
 
 STREAM = "ORDERS"
 DURABLE = "worker"
