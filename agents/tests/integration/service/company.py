@@ -1,0 +1,240 @@
+"""Two services and their authority's documents, over a fake OpenBao and a real message server."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from securetransport.adapters.nats import Connection
+from securetransport.core import documents, names
+from securetransport.core.acl import Acl, bundle_rules, load_acl, topic_rules
+from securetransport.core.authority_keys import AuthorityKeys
+from securetransport.core.clock import SystemClock
+from securetransport.core.crypto import aead, signing
+from securetransport.core.errors import BusUnavailableError
+from securetransport.core.model import (
+    DenyList,
+    Document,
+    DocumentKind,
+    ServiceBundle,
+    TopicKey,
+    VerifyKey,
+    Version,
+)
+from securetransport.core.names import ServiceId, instance_id, service_of
+from securetransport.core.profile import PROFILES
+from securetransport.core.rotation.keys import build_directory, keys_for
+from securetransport.service.bundle import BundleClient
+from securetransport.service.consumer import Consumer, Handler
+from securetransport.service.directory import DirectoryClient
+from securetransport.service.documents import DocumentGate
+from securetransport.service.enrolment import SigningKeys
+from securetransport.service.keys import MessageKeys
+from securetransport.service.ledger import Ledger
+from securetransport.service.publisher import Publisher
+from securetransport.service.settings import MessagesSection
+from securetransport.service.telemetry import MessageTelemetry, SessionTelemetry
+from securetransport.service.versions import VersionStore
+from securetransport.testing import FakeSecretStore
+
+PROFILE = PROFILES["test"].override(retry_limit=timedelta(seconds=15))
+AUTHORITY_KEY = "authority-signing:v1"
+ACL_TEXT = """
+version: 1
+trust_domain: securetransport.local
+streams:
+  AUTH_STREAM: {subjects: ["auth.>"], max_age_seconds: 3600, max_bytes: 67108864}
+topics:
+  auth.requests: {stream: AUTH_STREAM}
+services:
+  gatekeeper: {produces: [auth.requests]}
+  auth-controller:
+    consumes: [{topic: auth.requests, durable: auth-controller}]
+"""
+TOPIC = "auth.requests"
+
+
+class Authority:
+    """Signs documents with a key of its own and puts them into the store."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.store = FakeSecretStore(self.clock)
+        self.acl: Acl = load_acl(ACL_TEXT)
+        self._key = signing.generate_signing_key()
+        self._versions: dict[str, Version] = {}
+        self.generations = 1
+        self._secrets: dict[int, bytes] = {}
+
+    @property
+    def pinned(self) -> AuthorityKeys:
+        return AuthorityKeys({AUTHORITY_KEY: (self._key.algorithm, self._key.public_key)})
+
+    async def prepare(self) -> None:
+        for service in self.acl.services:
+            path = f"transit/keys/{names.service_transit_key(service)}"
+            await self.store.write(path, {"type": "aes256-gcm96"})
+
+    async def publish(self, *, deny: DenyList | None = None) -> None:
+        """Publish directory, bundles and deny list from what is enrolled now."""
+        keys = await self._enrolled()
+        policies = {topic: (rule.digest,) for topic, rule in topic_rules(self.acl).items()}
+        built = build_directory(keys, policies, {key.epoch for key in keys})
+        for key_id, entry in built.entries.items():
+            await self._put(
+                names.kv_directory_entry(key_id), {"entry": entry.model_dump(mode="json")}
+            )
+        await self._post(names.KV_DIRECTORY, DocumentKind.DIRECTORY, built.directory)
+        await self._post(names.KV_DENY_LIST, DocumentKind.DENY_LIST, deny or DenyList())
+        await self.publish_bundles()
+
+    async def publish_bundles(self) -> None:
+        now = self.clock.now()
+        epoch = PROFILE.key_schedule.number_at(now)
+        every = [
+            TopicKey(
+                topic=topic,
+                epoch=epoch,
+                generation=generation,
+                secret=self._secrets.setdefault(generation, aead.random_bytes(32)),
+            )
+            for topic in topic_rules(self.acl)
+            for generation in range(self.generations)
+        ]
+        for service in self.acl.services:
+            rules = bundle_rules(self.acl, service)
+            bundle = ServiceBundle(
+                service=service,
+                rules=rules,
+                topic_keys=keys_for(rules, every),
+                key_epoch=epoch,
+                acl_digest=self.acl.digest(),
+            )
+            data = self._document(service, DocumentKind.SERVICE_BUNDLE, bundle, service)
+            sealed = await self.store.transit_encrypt(names.service_transit_key(service), data)
+            await self._put(names.kv_service_bundle(service), {"ciphertext": sealed})
+
+    async def _enrolled(self) -> tuple[VerifyKey, ...]:
+        found: list[VerifyKey] = []
+        for service in self.acl.services:
+            for replica in await self.store.kv_list(f"enroll/{service}"):
+                folder = f"enroll/{service}/{replica.rstrip('/')}"
+                for key_id in await self.store.kv_list(folder):
+                    entry = await self.store.kv_get(f"{folder}/{key_id}")
+                    assert entry is not None
+                    found.append(VerifyKey.model_validate(entry.value["key"]))
+        return tuple(sorted(found, key=lambda key: (key.epoch, key.key_id)))
+
+    async def _post(self, path: str, kind: DocumentKind, body: Document) -> None:
+        data = self._document(path, kind, body, documents.EVERYBODY)
+        await self._put(path, {"document": base64.b64encode(data).decode()})
+
+    def _document(self, path: str, kind: DocumentKind, body: Document, audience: str) -> bytes:
+        version = self._versions[path] = self._versions.get(path, Version()).next()
+        now = self.clock.now()
+        unsigned = documents.unsigned(
+            kind=kind,
+            audience=audience,
+            version=version,
+            created_at=now,
+            not_after=now + timedelta(hours=1),
+            body=body.to_bytes(),
+            signer=documents.AUTHORITY,
+            key_id=AUTHORITY_KEY,
+            algorithm=self._key.algorithm,
+        )
+        signature = self._key.sign(documents.to_be_signed(unsigned))
+        return documents.encode(documents.with_signature(unsigned, signature))
+
+    async def _put(self, path: str, value: dict[str, object]) -> None:
+        held = await self.store.kv_get(path)
+        await self.store.kv_put(path, value, cas=held.cas if held else 0)
+
+
+@dataclass
+class Party:
+    """One service without its session: the test gives it connections."""
+
+    authority: Authority
+    service: ServiceId
+    home: Path
+    connection: Connection | None = None
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        store, clock = self.authority.store, self.authority.clock
+        instance = instance_id(self.service, "1")
+        telemetry = SessionTelemetry(self.registry)
+        gate = DocumentGate(
+            keys=self.authority.pinned,
+            clock=clock,
+            versions=VersionStore(self.home),
+            skew=PROFILE.clock_skew,
+            telemetry=telemetry,
+        )
+        self.signing_keys = SigningKeys(store, instance, PROFILE, clock, telemetry)
+        self.directory = DirectoryClient(store, gate, lambda: self.connection, self.update)
+        self.messages = MessageTelemetry(self.registry)
+        self.bundle = BundleClient(
+            instance=instance,
+            share=0.5,
+            store=store,
+            gate=gate,
+            clock=clock,
+            profile=PROFILE,
+            connection=self._no_authority,
+            signing_key=self.signing_keys.for_signing,
+            on_change=self.update,
+            telemetry=self.messages,
+        )
+        self.keys = MessageKeys(self.bundle, self.directory, PROFILE, clock)
+        self.ledger_file = self.home / "ledger.db"
+        self.ledger = Ledger(self.ledger_file, clock)
+        self.publisher = Publisher(
+            instance=instance,
+            boot_id="0" * 32,
+            keys=self.keys,
+            ledger=self.ledger,
+            profile=PROFILE,
+            clock=clock,
+            connection=self._connection,
+            signing_key=self.signing_keys.for_signing,
+            ca_epoch=lambda: 0,
+            limits=MessagesSection(),
+            telemetry=self.messages,
+        )
+
+    async def learn(self) -> None:
+        """Read what the authority published."""
+        await self.directory.refresh()
+        self.signing_keys.know_listed(self.directory.known_ids())
+        await self.bundle.refresh("test")
+        self.update()
+
+    def update(self) -> None:
+        self.keys.update()
+
+    def consumer(self, handler: Handler) -> Consumer:
+        return Consumer(
+            names.Topic(TOPIC),
+            service_of(instance_id(self.service, "1")),
+            handler,
+            keys=self.keys,
+            max_in_flight=64,
+            telemetry=self.messages,
+        )
+
+    def count(self, metric: str, **labels: str) -> float:
+        return self.registry.get_sample_value(metric, labels) or 0.0
+
+    def _connection(self) -> Connection:
+        if self.connection is None:
+            raise BusUnavailableError("not connected yet")
+        return self.connection
+
+    def _no_authority(self) -> Connection:
+        raise BusUnavailableError("no authority in this test")

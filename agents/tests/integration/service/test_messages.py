@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from company import TOPIC, Authority, Party
+from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
+from service_broker import Broker, user
+
+from conftest import Connect
+from securetransport.core.errors import NotPermittedError, TransientError
+from securetransport.core.model import DenyList
+from securetransport.core.names import ServiceId
+from securetransport.service.checker import judge
+from securetransport.service.consumer import Consumer, Delivery
+
+STREAM, DURABLE = "AUTH_STREAM", "auth-controller"
+REFUSED = "securetransport_messages_refused_total"
+
+
+@pytest.fixture
+def service_users() -> list[str]:
+    return [
+        user("admin", [">"], [">"]),
+        user("gatekeeper", [TOPIC], ["_INBOX.gatekeeper.>"]),
+        user(
+            "auth-controller",
+            [f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{DURABLE}", f"$JS.ACK.{STREAM}.{DURABLE}.>"],
+            ["_INBOX.auth-controller.>"],
+        ),
+    ]
+
+
+class Scene:
+    """Both services connected, with their loops running."""
+
+    def __init__(self, authority: Authority, sender: Party, reader: Party) -> None:
+        self.authority, self.sender, self.reader = authority, sender, reader
+        self.tasks: list[asyncio.Task[None]] = []
+        self.consumer: Consumer | None = None
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(asyncio.ensure_future(work))
+
+    async def consume(self, handler: Callable[[Delivery], Any] | None = None) -> None:
+        async def effect(delivery: Delivery) -> None:
+            await self.reader.ledger.once(
+                delivery.message.header.message_id,
+                lambda _db: delivery.message.payload,
+                sequence=delivery.sequence,
+                deliveries=delivery.deliveries,
+            )
+
+        self.consumer = self.reader.consumer(handler or effect)
+        self.run(self.consumer.run())
+        assert self.reader.connection is not None
+        await self.consumer.follow(self.reader.connection)
+
+    async def send(self, count: int = 1) -> list[str]:
+        acks = await asyncio.gather(
+            *(
+                self.sender.publisher.publish(TOPIC, b"%d" % n, type="auth.request")
+                for n in range(count)
+            )
+        )
+        return [str(ack.sequence) for ack in acks]
+
+    async def wait(self, check: Callable[[], bool], seconds: float = 10) -> None:
+        async with asyncio.timeout(seconds):
+            while not check():
+                await asyncio.sleep(0.02)
+
+    def effects(self) -> int:
+        return judge([self.sender.ledger_file], [self.reader.ledger_file], TOPIC).effected
+
+
+@pytest.fixture
+async def scene(
+    tmp_path: Path, broker: Broker, service_users: list[str], connect: Connect
+) -> AsyncIterator[Scene]:
+    broker.set_users(service_users)
+    await asyncio.sleep(0.2)
+    js = (await connect("admin")).client.jetstream()
+    await js.add_stream(
+        StreamConfig(STREAM, subjects=["auth.>"], retention=RetentionPolicy.WORK_QUEUE)
+    )
+    await js.add_consumer(
+        STREAM,
+        ConsumerConfig(durable_name=DURABLE, ack_policy=AckPolicy.EXPLICIT, ack_wait=3),
+    )
+    authority = Authority()
+    await authority.prepare()
+    sender = Party(authority, ServiceId("gatekeeper"), tmp_path / "gatekeeper")
+    reader = Party(authority, ServiceId("auth-controller"), tmp_path / "auth-controller")
+    for party in (sender, reader):
+        await party.signing_keys.tend()
+        party.connection = await connect(party.service)
+    await authority.publish()
+    for party in (sender, reader):
+        await party.learn()
+    made = Scene(authority, sender, reader)
+    made.run(sender.publisher.run())
+    yield made
+    for task in made.tasks:
+        task.cancel()
+    await asyncio.gather(*made.tasks, return_exceptions=True)
+    for party in (sender, reader):
+        await party.ledger.close()
+
+
+def verdict(scene: Scene) -> dict[str, int]:
+    return judge([scene.sender.ledger_file], [scene.reader.ledger_file], TOPIC).summary()
+
+
+async def test_every_message_has_one_effect_and_is_acknowledged(scene: Scene) -> None:
+    await scene.consume()
+    await scene.send(100)
+    await scene.wait(lambda: scene.effects() == 100)
+    found = verdict(scene)
+    assert (found["lost"], found["redelivered"], found["unexpected"]) == (0, 0, 0)
+    assert scene.sender.count("securetransport_signature_batch_size_count") < 100
+
+
+async def test_repeated_handler_has_one_effect(scene: Scene) -> None:
+    runs: list[str] = []
+
+    async def late_failure(delivery: Delivery) -> None:
+        identity = delivery.message.header.message_id
+        await scene.reader.ledger.once(identity, lambda _db: b"", deliveries=delivery.deliveries)
+        runs.append(identity)
+        if len(runs) == 1:
+            raise TransientError("after the effect")
+
+    await scene.consume(late_failure)
+    await scene.send(1)
+    await scene.wait(lambda: len(runs) == 2)
+    await scene.wait(lambda: verdict(scene)["redelivered"] == 1)
+    assert verdict(scene)["effected"] == 1
+
+
+async def test_broken_handler_is_repeated_later_and_ends_nothing(scene: Scene) -> None:
+    handled: list[str] = []
+
+    async def broken(delivery: Delivery) -> None:
+        if delivery.message.payload == b"0":
+            raise KeyError("bug")
+        handled.append(delivery.message.header.message_id)
+
+    await scene.consume(broken)
+    await scene.send(5)
+    await scene.wait(lambda: len(handled) == 4)
+    name = "securetransport_messages_handled_total"
+    assert scene.reader.count(name, topic=TOPIC, result="failed") >= 1
+
+
+async def test_key_that_is_not_in_hand_is_pulled_with_its_proof(scene: Scene) -> None:
+    assert len(scene.reader.directory.verify_keys) == 0
+    await scene.consume()
+    await scene.send(1)
+    await scene.wait(lambda: scene.effects() == 1)
+    assert len(scene.reader.directory.verify_keys) == 1
+    assert verdict(scene)["redelivered"] == 0
+
+
+async def test_forged_directory_entry_is_not_believed(scene: Scene) -> None:
+    key_id = scene.sender.signing_keys.for_signing().key_id
+    path = f"directory/keys/{key_id}"
+    held = await scene.authority.store.kv_get(path)
+    assert held is not None
+    forged = {"entry": held.value["entry"] | {"index": 1}}
+    await scene.authority.store.kv_put(path, forged, cas=held.cas)
+    await scene.consume()
+    await scene.send(1)
+    name = "securetransport_messages_handled_total"
+    await scene.wait(lambda: scene.reader.count(name, topic=TOPIC, result="later") >= 1)
+    assert scene.effects() == 0
+    assert len(scene.reader.directory.verify_keys) == 0
+
+
+async def test_new_generation_is_read_when_a_message_names_it(scene: Scene) -> None:
+    await scene.consume()
+    scene.authority.generations = 2
+    await scene.authority.publish_bundles()
+    await scene.sender.bundle.refresh("test")
+    await scene.send(3)
+    await scene.wait(lambda: scene.effects() == 3)
+
+
+async def test_message_of_a_revoked_service_is_refused_and_not_repeated(scene: Scene) -> None:
+    deny = DenyList(services={ServiceId("gatekeeper"): datetime.now(UTC)})
+    await scene.authority.publish(deny=deny)
+    await scene.reader.learn()
+    await scene.consume()
+    await scene.send(1)
+    await scene.wait(lambda: scene.reader.count(REFUSED, topic=TOPIC, reason="denied") == 1)
+    await asyncio.sleep(0.5)
+    assert scene.reader.count(REFUSED, topic=TOPIC, reason="denied") == 1
+    assert scene.effects() == 0
+
+
+async def test_changed_bytes_are_refused(scene: Scene) -> None:
+    await scene.consume()
+    connection = scene.sender.connection
+    assert connection is not None
+    await connection.publish_js(TOPIC, b"not a message", "id")
+    await scene.wait(lambda: scene.reader.count(REFUSED, topic=TOPIC, reason="parse") == 1)
+
+
+async def test_topic_of_others_is_not_published_to(scene: Scene) -> None:
+    scene.run(scene.reader.publisher.run())
+    with pytest.raises(NotPermittedError):
+        await scene.reader.publisher.publish(TOPIC, b"x", type="auth.request")
+
+
+async def test_move_to_a_new_connection_repeats_and_loses_nothing(
+    scene: Scene, connect: Connect
+) -> None:
+    await scene.consume()
+    assert scene.consumer is not None
+    sending = asyncio.ensure_future(steady(scene, 300))
+    for _ in range(3):
+        await asyncio.sleep(0.2)
+        for party in (scene.sender, scene.reader):
+            old, party.connection = party.connection, await connect(party.service)
+            if party is scene.reader:
+                await scene.consumer.follow(party.connection)
+            assert old is not None
+            await old.drain()
+    await sending
+    await scene.wait(lambda: scene.effects() == 300)
+    found = verdict(scene)
+    assert (found["acked"], found["lost"], found["redelivered"]) == (300, 0, 0)
+    name = "securetransport_publish_retries_total"
+    assert scene.sender.count(name, topic=TOPIC) == 0
+
+
+async def test_server_restart_loses_nothing(scene: Scene, broker: Broker) -> None:
+    await scene.consume()
+    sending = asyncio.ensure_future(steady(scene, 200))
+    await asyncio.sleep(0.4)
+    await asyncio.to_thread(broker.stop)
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(broker.start)
+    await sending
+    await scene.wait(lambda: scene.effects() == 200, seconds=20)
+    found = verdict(scene)
+    assert (found["acked"], found["lost"], found["effected_twice"]) == (200, 0, 0)
+
+
+async def test_stop_finishes_what_was_delivered(scene: Scene) -> None:
+    async def slow(delivery: Delivery) -> None:
+        await asyncio.sleep(0.2)
+        await scene.reader.ledger.once(delivery.message.header.message_id, lambda _db: b"")
+
+    await scene.consume(slow)
+    await scene.send(20)
+    await asyncio.sleep(0.1)
+    assert scene.consumer is not None
+    async with asyncio.timeout(5):
+        await scene.consumer.stop()
+    name = "securetransport_messages_handled_total"
+    assert scene.reader.count(name, topic=TOPIC, result="effected") == scene.effects() == 20
+
+
+async def steady(scene: Scene, count: int) -> None:
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            payload = b"%d" % number
+            group.create_task(
+                scene.sender.publisher.publish(TOPIC, payload, type="auth.request")  # type: ignore[arg-type]
+            )
+            await asyncio.sleep(0.004)
