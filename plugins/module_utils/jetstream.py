@@ -170,10 +170,11 @@ def _refuse_fixed(
 
 
 def _outcome(current: Mapping[str, Any] | None, differences: dict[str, tuple[Any, Any]]) -> Outcome:
+    is_there = current is not None
     return Outcome(
-        changed=current is None or bool(differences),
-        before={} if current is None else {field: old for field, (old, _) in differences.items()},
-        after={field: new for field, (_, new) in differences.items()},
+        changed=not is_there or bool(differences),
+        before={field: pair[0] for field, pair in differences.items()} if is_there else {},
+        after={field: pair[1] for field, pair in differences.items()},
     )
 
 
