@@ -29,7 +29,6 @@ Source: docs/decisions/0006-server-files.md.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,9 +37,6 @@ from enum import StrEnum
 from securetransport.core.epochs import EpochNumber
 from securetransport.core.model import TRUSTED_STATES, KeeperAttestation, TrustBundle, Version
 from securetransport.core.names import Fingerprint
-
-EARLIEST_RENEWAL = 1 / 3
-LATEST_RENEWAL = 1 / 2
 
 
 class LeafNeed(StrEnum):
@@ -102,7 +98,7 @@ class FilesInForce:
     """One complete, consistent set of files that the server may read.
 
     Attributes:
-        content: :func:`content_digest` of the files.
+        content: Digest over their names and bytes, hex.
         digest: Trust digest of ``ca.crt``.
         names: Common names of the certificates of ``ca.crt``.
         broker: SHA-256 of ``broker.conf``, hex.
@@ -359,21 +355,6 @@ def is_turn(  # noqa: PLR0913  # one fact of rule 3 each
         entry is None or (entry.leaf_epoch == active and entry.is_served)
         for entry in map(attested.get, earlier)
     )
-
-
-def renewal_fraction(server: str) -> float:
-    """Return at which part of its life this server's leaf is renewed, spread by its name."""
-    spread = int.from_bytes(hashlib.sha256(server.encode()).digest()[:4], "big") / 2**32
-    return EARLIEST_RENEWAL + (LATEST_RENEWAL - EARLIEST_RENEWAL) * spread
-
-
-def content_digest(files: Mapping[str, bytes]) -> str:
-    """Return SHA-256, in hex, over names and contents of a set of files."""
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        part = hashlib.sha256(files[name]).digest()
-        digest.update(len(name).to_bytes(2, "big") + name.encode() + part)
-    return digest.hexdigest()
 
 
 def attestation(

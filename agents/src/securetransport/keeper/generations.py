@@ -24,6 +24,7 @@ Source: docs/decisions/0006-server-files.md.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ from securetransport.adapters.files import ensure_private_dir, write_atomic
 from securetransport.core.epochs import EpochNumber
 from securetransport.core.model import Document, Version
 from securetransport.core.names import Fingerprint
-from securetransport.core.server_files import FilesInForce, LeafFacts, content_digest
+from securetransport.core.server_files import FilesInForce, LeafFacts
 
 CERTIFICATE: Final = "tls.crt"
 PRIVATE_KEY: Final = "tls.key"
@@ -162,6 +163,15 @@ class Generations:
         for number in self._numbers():
             if not used - _KEPT < number <= used:
                 shutil.rmtree(self._folder / str(number), ignore_errors=True)
+
+
+def content_digest(files: Mapping[str, bytes]) -> str:
+    """Return SHA-256, in hex, over names and contents of a set of files."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        part = hashlib.sha256(files[name]).digest()
+        digest.update(len(name).to_bytes(2, "big") + name.encode() + part)
+    return digest.hexdigest()
 
 
 def _tls_conf(path: Path) -> str:

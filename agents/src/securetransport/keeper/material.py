@@ -23,7 +23,11 @@ from securetransport.keeper.generations import (
     CERTIFICATE,
     PRIVATE_KEY,
     Generation,
+    content_digest,
 )
+
+EARLIEST_RENEWAL = 1 / 3
+LATEST_RENEWAL = 1 / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +99,17 @@ def accept_leaf(  # noqa: PLR0913  # what a leaf is judged by
         epoch=epoch,
         issuer=issuer,
         not_after=identity.not_after,
-        renew_at=at + life * server_files.renewal_fraction(server),
+        renew_at=at + life * renewal_fraction(server),
         proves_broker=wanted.broker,
     )
     chain = x509.der_to_pem(leaf_der) + x509.der_to_pem(issuer_der)
     return LeafMaterial(facts, chain.encode(), identity.private_key.encode())
+
+
+def renewal_fraction(server: str) -> float:
+    """Return at which part of its life this server's leaf is renewed, spread by its name."""
+    spread = int.from_bytes(hashlib.sha256(server.encode()).digest()[:4], "big") / 2**32
+    return EARLIEST_RENEWAL + (LATEST_RENEWAL - EARLIEST_RENEWAL) * spread
 
 
 def wanted_of(trusted: AcceptedTrust, policy: AcceptedPolicy) -> tuple[Wanted, bytes]:
@@ -123,7 +133,7 @@ def render(wanted: Wanted, broker: bytes, leaf: LeafMaterial) -> Mapping[str, by
 def facts_of(wanted: Wanted, leaf: LeafMaterial, files: Mapping[str, bytes]) -> FilesInForce:
     """Return what ``files`` hold."""
     return FilesInForce(
-        content=server_files.content_digest(files),
+        content=content_digest(files),
         digest=wanted.bundle.digest,
         names=wanted.names,
         broker=wanted.broker,

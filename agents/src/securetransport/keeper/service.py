@@ -23,7 +23,8 @@ from securetransport.core.ports import LeafSource, SecretStore
 from securetransport.core.server_files import LeafNeed, Observation, ServerView, Step, Wanted
 from securetransport.core.trust import AcceptedTrust, accept_trust
 from securetransport.keeper.documents import AcceptedPolicy, KeptDocument, accept_policy
-from securetransport.keeper.generations import Generation, Generations
+from securetransport.keeper.generations import Generation, Generations, content_digest
+from securetransport.keeper.hold import Hold
 from securetransport.keeper.material import (
     LeafMaterial,
     accept_leaf,
@@ -38,36 +39,11 @@ from securetransport.keeper.settings import KeeperSettings
 from securetransport.keeper.statements import Statements, Turn
 from securetransport.keeper.telemetry import KeeperTelemetry
 from securetransport.runtime.logs import get_logger
-from securetransport.runtime.supervisor import Backoff
 
 _MOST_STEPS: Final = 16  # a round that needs more has a bug; the next one goes on anyway
 _TURN_POLL: Final = timedelta(milliseconds=200)
 _READY_EVERY_SECONDS: Final = 10.0
-_FIRST_HOLD_SECONDS: Final = 0.5
 _URGENT: Final = frozenset({LeafNeed.MISSING, LeafNeed.EXPIRED, LeafNeed.UNTRUSTED})
-
-
-class Hold:
-    """Keeps a failing step from being repeated at once; each failure holds longer, up to 8 s."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._backoff = Backoff(_FIRST_HOLD_SECONDS, 8.0)
-        self._until = 0.0
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the step may be tried."""
-        return self._clock.monotonic() >= self._until
-
-    def failed(self) -> None:
-        """Hold the step."""
-        self._until = self._clock.monotonic() + self._backoff.next_seconds()
-
-    def done(self) -> None:
-        """Forget the failures."""
-        self._backoff.reset()
-        self._until = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +187,7 @@ class Keeper:
     async def _observe(self) -> Observation:
         wanted = self._wanted()
         files = self._files(wanted)
-        content = server_files.content_digest(files) if files else None
+        content = content_digest(files) if files else None
         self._generation = self._generations.current()
         facts = self._generation.facts if self._generation else None
         await self._look(facts)

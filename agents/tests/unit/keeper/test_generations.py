@@ -16,8 +16,9 @@ from securetransport.core.epochs import EpochNumber
 from securetransport.core.errors import MalformedMessageError
 from securetransport.core.model import Version
 from securetransport.core.names import Fingerprint
-from securetransport.core.server_files import FilesInForce, LeafFacts, content_digest
-from securetransport.keeper.generations import MATERIAL, Generation, Generations
+from securetransport.core.server_files import FilesInForce, LeafFacts
+from securetransport.keeper.generations import MATERIAL, Generation, Generations, content_digest
+from securetransport.keeper.material import renewal_fraction
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -152,3 +153,16 @@ def test_certificate_and_key_read_through_tls_conf_always_match(
         reader.join()
     assert mismatches == []
     assert next(reads) > 60
+
+
+def test_renewal_lies_between_a_third_and_half_of_the_life_and_is_spread() -> None:
+    fractions = {renewal_fraction(f"nats-{number}") for number in range(50)}
+    assert all(1 / 3 <= fraction <= 1 / 2 for fraction in fractions)
+    assert len(fractions) == 50
+
+
+def test_content_digest_depends_on_names_and_bytes() -> None:
+    digest = content_digest
+    assert digest({"a": b"1", "b": b"2"}) == digest({"b": b"2", "a": b"1"})
+    assert digest({"a": b"1", "b": b"2"}) != digest({"a": b"2", "b": b"1"})
+    assert digest({"a": b"12"}) != digest({"a1": b"2"})

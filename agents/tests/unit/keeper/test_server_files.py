@@ -284,16 +284,3 @@ def test_leaf_of_a_legacy_epoch_is_not_taken_even_in_need() -> None:
     assert not server_files.is_leaf_acceptable(
         EpochNumber(1), name(1), wanted(1, 2, active=2), is_urgent=True
     )
-
-
-def test_renewal_lies_between_a_third_and_half_of_the_life_and_is_spread() -> None:
-    fractions = {server_files.renewal_fraction(f"nats-{number}") for number in range(50)}
-    assert all(1 / 3 <= fraction <= 1 / 2 for fraction in fractions)
-    assert len(fractions) == 50
-
-
-def test_content_digest_depends_on_names_and_bytes() -> None:
-    digest = server_files.content_digest
-    assert digest({"a": b"1", "b": b"2"}) == digest({"b": b"2", "a": b"1"})
-    assert digest({"a": b"1", "b": b"2"}) != digest({"a": b"2", "b": b"1"})
-    assert digest({"a": b"12"}) != digest({"a1": b"2"})
