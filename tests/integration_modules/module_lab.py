@@ -312,7 +312,7 @@ class Ansible:
             for word, result in zip(("check", "real"), results[2 * index :], strict=False):
                 assert not result.get("failed"), (index, word, result.get("msg"))
                 assert result["changed"] is is_changed, (index, word, result)
-                assert ("diff" in result) is is_changed, (index, word, result)
+                assert bool(result.get("diff")) is is_changed, (index, word, result)
         return results[1::2]
 
 
