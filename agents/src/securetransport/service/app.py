@@ -112,6 +112,7 @@ class ServiceApp(Generic[S]):
             telemetry=self._telemetry,
         )
         self._consumers: dict[Topic, Consumer] = {}
+        self._handlers: dict[Topic, Handler] = {}
         self.setup()
 
     # --- for a subclass ----------------------------------------------------------------------
@@ -132,10 +133,11 @@ class ServiceApp(Generic[S]):
 
     def consume(self, topic: str, handler: Handler) -> None:
         """Handle the messages of ``topic``; stream and durable come with the bundle."""
+        self._handlers[Topic(topic)] = handler
         consumer = Consumer(
             Topic(topic),
             self.settings.identity.service_id,
-            handler,
+            self._handlers,
             keys=self._keys,
             max_in_flight=self.settings.messages.max_in_flight,
             telemetry=self._telemetry,

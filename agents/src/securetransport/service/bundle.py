@@ -14,6 +14,7 @@ policy can decrypt.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ from securetransport.core.ports import SecretStore
 from securetransport.core.profile import Profile
 from securetransport.runtime.logs import get_logger
 from securetransport.runtime.supervisor import Wakeup
+from securetransport.service.directory import LONGEST_WAIT
 from securetransport.service.documents import DocumentGate, parsed
 from securetransport.service.telemetry import MessageTelemetry
 
@@ -55,8 +57,6 @@ _KIND: Final = DocumentKind.SERVICE_BUNDLE
 _NONCE_BYTES: Final = 32
 _REQUEST_LIFE: Final = timedelta(minutes=5)
 _REQUEST_SECONDS: Final = 3.0
-# Longest time a message may wait in a stream or as a dead letter and still be read.
-_LONGEST_WAIT: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,7 @@ class BundleClient:
         self._fetched_at: datetime | None = None
         self._version: Version | None = None
         self._has_notice = False
+        self._lock = asyncio.Lock()
         self._log = get_logger(kind=_KIND.value)
         self.bundle: ServiceBundle | None = None
         self.topic_keys = TopicKeyring(profile.key_schedule)
@@ -159,7 +160,11 @@ class BundleClient:
         await self.refresh(reason)
 
     async def refresh(self, reason: str) -> None:
-        """Fetch the bundle now; see :meth:`tend`."""
+        """Fetch the bundle now; see :meth:`tend`. One fetch at a time."""
+        async with self._lock:
+            await self._refresh(reason)
+
+    async def _refresh(self, reason: str) -> None:
         self._has_notice = False
         try:
             data, source = await self._ask(), "authority"
@@ -178,7 +183,7 @@ class BundleClient:
             return
         self._version, self.bundle = version, bundle
         self.topic_keys.replace(bundle.topic_keys)
-        retention = self._profile.key_validity + _LONGEST_WAIT
+        retention = self._profile.key_validity + LONGEST_WAIT
         self.topic_keys.prune(self._clock.now(), retention)
         self._log.info(
             "bundle_changed",

@@ -4,18 +4,21 @@ What becomes of a message:
 
 ============================================ =====================================================
 accepted, handler returns                    acknowledged: the effect has happened
-accepted, handler raises ``TransientError``  delivered again after a growing pause
-accepted, handler refuses or fails           refused: terminated; failed: delivered again, later
+accepted, handler raises ``TransientError``  delivered again after a growing pause, parked at last
+accepted, handler refuses or fails           refused: terminated; failed: as above, after more time
 refused, this process may be behind          keys and rules are read once, then judged again; if
-                                             still unknown, delivered again a few times
+                                             still unknown, delivered again a few times, then parked
 refused                                      counted by the check that refused, terminated
 ============================================ =====================================================
+
+To park is to copy the message, as it is, to ``dlq.<stream>.<durable>`` with headers that say why.
+A service that reads several topics by one durable gives all their handlers to each consumer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -47,6 +50,8 @@ _STALE_DELAY: Final = timedelta(seconds=0.5)
 _STALE_DELIVERIES: Final = 6
 _FAILED_DELAY: Final = timedelta(seconds=5)
 _LAST_DELAY: Final = timedelta(seconds=10)
+# The durables of the ACL give up after 20 deliveries; a message must be parked before.
+_LAST_DELIVERY: Final = 16
 
 
 class Delivery:
@@ -71,13 +76,22 @@ Handler = Callable[[Delivery], Awaitable[None]]
 
 
 class Consumer:
-    """Consumes one topic with one handler; :meth:`run` must be supervised."""
+    """Pulls one topic's durable; :meth:`run` must be supervised.
+
+    Args:
+        topic: Whose stream and durable it pulls from.
+        service: This service.
+        handlers: By topic; shared by the consumers of a process.
+        keys: What messages are judged with.
+        max_in_flight: Most messages handled at a time.
+        telemetry: Counts what became of them.
+    """
 
     def __init__(  # noqa: PLR0913  # made by ServiceApp.consume only
         self,
         topic: Topic,
         service: ServiceId,
-        handler: Handler,
+        handlers: Mapping[Topic, Handler],
         *,
         keys: MessageKeys,
         max_in_flight: int,
@@ -85,7 +99,7 @@ class Consumer:
     ) -> None:
         self._topic = topic
         self._service = service
-        self._handler = handler
+        self._handlers = handlers
         self._keys = keys
         self._telemetry = telemetry
         self._max_in_flight = max_in_flight
@@ -185,27 +199,33 @@ class Consumer:
             await self._judge_and_handle(message)
         except BusUnavailableError:
             # The acknowledgement was not sent: it is delivered again, and the effect is not.
-            self._telemetry.handled.labels(self._topic, "ack_lost").inc()
+            self._telemetry.handled.labels(self._label(message), "ack_lost").inc()
 
     async def _judge_and_handle(self, message: Message) -> None:
+        topic = self._label(message)
         try:
             delivery = await self._judge(message)
         except RejectedMessageError as error:
             await self._refuse(message, error)
             return
         try:
-            await self._handler(delivery)
+            await self._handlers[topic](delivery)
         except TransientError as error:
-            await self._later(message, delivery, error)
+            self._log.info("handled_later", kind=type(error).__name__, error=str(error))
+            await self._later(message, delivery.deliveries, timedelta(0), "transient")
         except RejectedMessageError as error:
             await self._refuse(message, error)
         except Exception as error:  # noqa: BLE001  # one message must not end the process or be lost
-            self._telemetry.handled.labels(self._topic, "failed").inc()
+            self._telemetry.handled.labels(topic, "failed").inc()
             self._log.exception("handler_failed", kind=type(error).__name__, error=str(error))
-            await message.nak(_FAILED_DELAY)
+            await self._later(message, delivery.deliveries, _FAILED_DELAY, "failed")
         else:
             await message.ack()
-            self._telemetry.handled.labels(self._topic, "effected").inc()
+            self._telemetry.handled.labels(topic, "effected").inc()
+
+    def _label(self, message: Message) -> Topic:
+        """Return the message's topic if it is one of ours, so that labels stay few."""
+        return Topic(message.subject) if message.subject in self._handlers else self._topic
 
     async def _judge(self, message: Message) -> Delivery:
         facts = message.facts
@@ -217,20 +237,57 @@ class Consumer:
                 raise
             await self._keys.catch_up(error)
             opened = open_message(received, self._keys.acceptance)
+        if opened.header.topic not in self._handlers:
+            raise NotPermittedError("this service handles no such topic", topic=message.subject)
         return Delivery(opened, facts.stream_sequence, facts.deliveries)
 
     async def _refuse(self, message: Message, error: RejectedMessageError) -> None:
-        code = refusal_code(error)
-        if may_be_stale(error) and message.facts.deliveries < _STALE_DELIVERIES:
-            self._telemetry.handled.labels(self._topic, "later").inc()
-            await message.nak(_STALE_DELAY * message.facts.deliveries)
-            return
-        self._telemetry.refused.labels(self._topic, code).inc()
+        code, topic = refusal_code(error), self._label(message)
+        if may_be_stale(error):
+            deliveries = message.facts.deliveries
+            if deliveries < _STALE_DELIVERIES:
+                self._telemetry.handled.labels(topic, "later").inc()
+                await message.nak(_STALE_DELAY * deliveries)
+                return
+            await self._park(message, code)
+        self._telemetry.refused.labels(topic, code).inc()
         self._log.warning("message_refused", reason=code, error=str(error))
         await message.term(code)
 
-    async def _later(self, message: Message, delivery: Delivery, error: TransientError) -> None:
-        self._telemetry.handled.labels(self._topic, "later").inc()
-        self._log.info("handled_later", kind=type(error).__name__, error=str(error))
-        delay = timedelta(seconds=0.5 * 2 ** min(delivery.deliveries, 5))
-        await message.nak(min(delay, _LAST_DELAY))
+    async def _later(
+        self, message: Message, deliveries: int, least: timedelta, reason: str
+    ) -> None:
+        if deliveries >= _LAST_DELIVERY:
+            await self._park(message, reason)
+            await message.term(reason)
+            return
+        self._telemetry.handled.labels(self._label(message), "later").inc()
+        delay = timedelta(seconds=0.5 * 2 ** min(deliveries, 5))
+        await message.nak(max(least, min(delay, _LAST_DELAY)))
+
+    async def _park(self, message: Message, reason: str) -> None:
+        """Copy a message to the dead letters; if that fails, it is delivered again.
+
+        Raises:
+            BusUnavailableError: The dead letters' stream did not take it.
+        """
+        facts = message.facts
+        headers = {
+            "St-Reason": reason,
+            "St-Subject": message.subject,
+            "St-Message-Id": message.message_id or "",
+            "St-Sequence": str(facts.stream_sequence),
+            "St-Stored-At": facts.stored_at.isoformat(),
+            "St-Deliveries": str(facts.deliveries),
+        }
+        try:
+            await message.connection.publish_acked(
+                f"dlq.{facts.stream}.{facts.consumer}",
+                message.data,
+                message_id=f"dlq-{facts.stream}-{facts.consumer}-{facts.stream_sequence}",
+                headers=headers,
+            )
+        except (PermissionDeniedError, RejectedMessageError) as error:
+            raise BusUnavailableError("dead letter was not taken", reason=str(error)) from error
+        self._telemetry.parked.labels(self._label(message), reason).inc()
+        self._log.warning("message_parked", reason=reason, stream=facts.stream)

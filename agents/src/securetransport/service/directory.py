@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final
 
 from pydantic import ValidationError
@@ -43,6 +44,9 @@ from securetransport.service.documents import DocumentGate, stored_document
 _ATTEMPTS: Final = 4
 _RETRY_SECONDS: Final = 0.25
 _PREFETCHED_KEYS: Final = 32
+
+LONGEST_WAIT: Final = timedelta(days=7)
+"""Longest time a message may wait in a stream or as a dead letter and still be read."""
 
 ConnectionGetter = Callable[[], Connection | None]
 

@@ -37,7 +37,7 @@ from securetransport.runtime.logs import get_logger
 from securetransport.runtime.metrics import LoopMetrics
 from securetransport.runtime.supervisor import EternalTask, Wakeup, every
 from securetransport.service.attestation import Attestor
-from securetransport.service.directory import DirectoryClient
+from securetransport.service.directory import LONGEST_WAIT, DirectoryClient
 from securetransport.service.documents import DocumentGate
 from securetransport.service.enrolment import SigningKeys
 from securetransport.service.leaf import FittedLeafSource, LeafHolder
@@ -242,6 +242,10 @@ class Session:
         )
 
     async def _tend_trust(self) -> None:
+        held = self._trust.accepted
+        if held is not None:
+            left = held.not_after - self._clock.now()
+            self.telemetry.trust_seconds_left.set(left.total_seconds())
         connection = self._link.current
         if connection is not None and connection.is_connected:
             try:
@@ -284,6 +288,9 @@ class Session:
         await self.directory.refresh()
         self.signing_keys.know_listed(self.directory.known_ids())
         await self.directory.prefetch()
+        profile = self._profile
+        retention = profile.key_validity + LONGEST_WAIT
+        self.directory.verify_keys.prune(self._clock.now(), profile.key_schedule, retention)
 
     def _trust_changed(self) -> None:
         self._leaf_wakeup.wake()

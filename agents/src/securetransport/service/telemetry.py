@@ -38,6 +38,11 @@ class SessionTelemetry:
             "Remaining life of the leaf in use",
             registry=registry,
         )
+        self.trust_seconds_left = Gauge(
+            "securetransport_trust_seconds_left",
+            "Time until the trust bundle in force is stale; negative when it is",
+            registry=registry,
+        )
         self.moves = Counter(
             "securetransport_connection_moves_total",
             "Connections made, by reason and result",
@@ -123,6 +128,12 @@ class MessageTelemetry:
         self.refused = Counter(
             "securetransport_messages_refused_total",
             "Messages refused by topic and check",
+            ("topic", "reason"),
+            registry=registry,
+        )
+        self.parked = Counter(
+            "securetransport_messages_parked_total",
+            "Messages put among the dead letters, by topic and reason",
             ("topic", "reason"),
             registry=registry,
         )

@@ -222,7 +222,7 @@ class Party:
         return Consumer(
             names.Topic(TOPIC),
             service_of(instance_id(self.service, "1")),
-            handler,
+            {names.Topic(TOPIC): handler},
             keys=self.keys,
             max_in_flight=64,
             telemetry=self.messages,

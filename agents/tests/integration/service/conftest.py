@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from service_broker import Broker, user
+from service_bench import Connect, context, users
+from service_broker import Broker
 from service_pki import Issuer
 
 from securetransport.adapters.nats import Bus, BusEvent, BusTimeouts, Connection
-from securetransport.adapters.tls import client_context
-
-STREAM = "ORDERS"
-DURABLE = "worker"
-Connect = Callable[..., Awaitable[Connection]]
-
-
-def users() -> list[str]:
-    """A builder that makes streams, and two members with the least rights."""
-    return [
-        user("admin", [">"], [">"]),
-        user(
-            "sender",
-            ["orders.>", f"$JS.API.DIRECT.GET.{STREAM}", f"$JS.API.DIRECT.GET.{STREAM}.>"],
-            ["_INBOX.sender.>", "notice"],
-        ),
-        user(
-            "reader",
-            [f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{DURABLE}", f"$JS.ACK.{STREAM}.{DURABLE}.>"],
-            ["_INBOX.reader.>"],
-        ),
-    ]
 
 
 @pytest.fixture
@@ -46,10 +24,6 @@ def broker(tmp_path: Path, issuer: Issuer) -> Iterator[Broker]:
     made.start()
     yield made
     made.stop()
-
-
-def context(issuer: Issuer, service: str, anchors: list[Issuer] | None = None) -> ssl.SSLContext:
-    return client_context([entry.der for entry in anchors or [issuer]], issuer.leaf(service))
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from company import TOPIC, Authority, Party
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
+from service_bench import Connect
 from service_broker import Broker, user
 
-from conftest import Connect
 from securetransport.core.errors import NotPermittedError, TransientError
 from securetransport.core.model import DenyList
 from securetransport.core.names import ServiceId
@@ -29,7 +29,11 @@ def service_users() -> list[str]:
         user("gatekeeper", [TOPIC], ["_INBOX.gatekeeper.>"]),
         user(
             "auth-controller",
-            [f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{DURABLE}", f"$JS.ACK.{STREAM}.{DURABLE}.>"],
+            [
+                f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{DURABLE}",
+                f"$JS.ACK.{STREAM}.{DURABLE}.>",
+                f"dlq.{STREAM}.{DURABLE}",
+            ],
             ["_INBOX.auth-controller.>"],
         ),
     ]
@@ -88,6 +92,7 @@ async def scene(
     await js.add_stream(
         StreamConfig(STREAM, subjects=["auth.>"], retention=RetentionPolicy.WORK_QUEUE)
     )
+    await js.add_stream(StreamConfig("DEAD_LETTERS", subjects=["dlq.>"]))
     await js.add_consumer(
         STREAM,
         ConsumerConfig(durable_name=DURABLE, ack_policy=AckPolicy.EXPLICIT, ack_wait=3),
@@ -179,6 +184,25 @@ async def test_forged_directory_entry_is_not_believed(scene: Scene) -> None:
     await scene.wait(lambda: scene.reader.count(name, topic=TOPIC, result="later") >= 1)
     assert scene.effects() == 0
     assert len(scene.reader.directory.verify_keys) == 0
+
+
+async def test_message_that_no_delivery_settles_is_parked_with_its_reason(
+    scene: Scene, connect: Connect
+) -> None:
+    for path in list(await scene.authority.store.kv_list("directory/keys")):
+        await scene.authority.store.kv_destroy(f"directory/keys/{path}")
+    await scene.consume()
+    await scene.send(1)
+    await scene.wait(
+        lambda: scene.reader.count(REFUSED, topic=TOPIC, reason="verify_key") == 1, seconds=40
+    )
+    admin = await connect("admin")
+    js = admin.client.jetstream()
+    letter = await js.get_last_msg("DEAD_LETTERS", f"dlq.{STREAM}.{DURABLE}")
+    assert letter.headers is not None
+    assert letter.headers["St-Reason"] == "verify_key"
+    assert letter.headers["St-Subject"] == TOPIC
+    assert (await js.stream_info(STREAM)).state.messages == 0
 
 
 async def test_new_generation_is_read_when_a_message_names_it(scene: Scene) -> None:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
+from service_bench import DURABLE, STREAM, Connect, context, users
 from service_broker import Broker, user
 from service_pki import Issuer
 
-from conftest import DURABLE, STREAM, Connect, context, users
 from securetransport.adapters.nats import (
     Bus,
     BusEvent,

@@ -182,6 +182,7 @@ class Connection(ConnectionState):
         *,
         message_id: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  # as publish_js
+        headers: Mapping[str, str] | None = None,
     ) -> PublishAck:
         """Publish into a stream and return its receipt.
 
@@ -193,8 +194,10 @@ class Connection(ConnectionState):
             PermissionDeniedError: This user may not publish there.
             RejectedMessageError: The stream refuses this message for what it is.
         """
-        headers = {HEADER_MESSAGE_ID: message_id} if message_id else None
-        raw = await self._exchange(subject, data, timeout, headers)
+        every = dict(headers or {})
+        if message_id:
+            every[HEADER_MESSAGE_ID] = message_id
+        raw = await self._exchange(subject, data, timeout, every)
         try:
             body: dict[str, Any] = json.loads(raw.data)
         except ValueError as error:
