@@ -139,6 +139,7 @@ class ServiceApp(Generic[S]):
             self.settings.identity.service_id,
             self._handlers,
             keys=self._keys,
+            may_start=self.session.signing_keys.is_listed,
             max_in_flight=self.settings.messages.max_in_flight,
             telemetry=self._telemetry,
         )

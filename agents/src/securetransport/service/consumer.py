@@ -83,6 +83,7 @@ class Consumer:
         service: This service.
         handlers: By topic; shared by the consumers of a process.
         keys: What messages are judged with.
+        may_start: Whether handlers could do their work; asked until the first pull has begun.
         max_in_flight: Most messages handled at a time.
         telemetry: Counts what became of them.
     """
@@ -94,6 +95,7 @@ class Consumer:
         handlers: Mapping[Topic, Handler],
         *,
         keys: MessageKeys,
+        may_start: Callable[[], bool],
         max_in_flight: int,
         telemetry: MessageTelemetry,
     ) -> None:
@@ -101,6 +103,7 @@ class Consumer:
         self._service = service
         self._handlers = handlers
         self._keys = keys
+        self._may_start = may_start
         self._telemetry = telemetry
         self._max_in_flight = max_in_flight
         self._slots = asyncio.Semaphore(max_in_flight)
@@ -138,6 +141,8 @@ class Consumer:
                 await self._wakeup.wait(_RETRY_SECONDS)
                 wanted = self._wanted
                 if wanted is None or self._is_stopping:
+                    continue
+                if self._active is None and not self._may_start():
                     continue
                 is_running = self._loop is not None and not self._loop.done()
                 if not is_running or (self._active is not None and self._pulls_elsewhere(wanted)):

@@ -32,6 +32,7 @@ from securetransport.core.errors import (
     PermissionDeniedError,
     RejectedMessageError,
     SecureTransportError,
+    TransientError,
     UnknownKeyError,
 )
 from securetransport.core.model import TopicKey
@@ -135,8 +136,10 @@ class Publisher:
 
         Raises:
             BusUnavailableError: No receipt within ``retry_limit``; it may be stored or not.
-            NotPermittedError: This service may not produce on the topic.
-            UnknownKeyError: No topic key or no listed signing key is in hand.
+            TransientError: No topic key or no listed signing key is in hand yet.
+            PermissionDeniedError: This service may not produce on the topic.
+            SecureTransportError: The stream refuses the message for what it is. None of these is a
+                ``RejectedMessageError``: that a handler cannot answer is not its sender's fault.
         """
         message = Outgoing(Topic(topic), payload, type, message_id or new_message_id())
         started = self._clock.monotonic()
@@ -248,9 +251,17 @@ class Publisher:
         except BusUnavailableError:
             counters.labels(message.topic, "given_up").inc()
             raise
-        except (PermissionDeniedError, RejectedMessageError) as error:
-            result = "no_key" if isinstance(error, UnknownKeyError) else "refused"
-            counters.labels(message.topic, result).inc()
+        except UnknownKeyError as error:
+            counters.labels(message.topic, "no_key").inc()
+            raise TransientError("no key to send with yet", reason=str(error)) from error
+        except NotPermittedError as error:
+            counters.labels(message.topic, "refused").inc()
+            raise PermissionDeniedError(error.message, **error.fields) from error
+        except RejectedMessageError as error:
+            counters.labels(message.topic, "refused").inc()
+            raise SecureTransportError(error.message, **error.fields) from error
+        except PermissionDeniedError:
+            counters.labels(message.topic, "refused").inc()
             raise
         await self._ledger.acked(message.message_id, ack.sequence, is_duplicate=ack.is_duplicate)
         counters.labels(message.topic, "duplicate" if ack.is_duplicate else "acked").inc()

@@ -224,6 +224,7 @@ class Party:
             service_of(instance_id(self.service, "1")),
             {names.Topic(TOPIC): handler},
             keys=self.keys,
+            may_start=lambda: True,
             max_in_flight=64,
             telemetry=self.messages,
         )

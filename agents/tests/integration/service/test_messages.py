@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from company import TOPIC, Authority, Party
+from company import ACL_TEXT, TOPIC, Authority, Party
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 from service_bench import Connect
 from service_broker import Broker, user
 
-from securetransport.core.errors import NotPermittedError, TransientError
+from securetransport.core.acl import load_acl
+from securetransport.core.errors import (
+    PermissionDeniedError,
+    TransientError,
+    UnknownKeyError,
+)
 from securetransport.core.model import DenyList
 from securetransport.core.names import ServiceId
 from securetransport.service.checker import judge
@@ -236,8 +241,36 @@ async def test_changed_bytes_are_refused(scene: Scene) -> None:
 
 async def test_topic_of_others_is_not_published_to(scene: Scene) -> None:
     scene.run(scene.reader.publisher.run())
-    with pytest.raises(NotPermittedError):
+    with pytest.raises(PermissionDeniedError):
         await scene.reader.publisher.publish(TOPIC, b"x", type="auth.request")
+
+
+async def test_handler_that_cannot_answer_yet_is_asked_again(scene: Scene) -> None:
+    runs: list[str] = []
+
+    async def answering(delivery: Delivery) -> None:
+        runs.append(delivery.message.header.message_id)
+        listed = scene.reader.directory.known_ids() if len(runs) > 1 else frozenset()
+        scene.reader.signing_keys.know_listed(listed)
+        scene.reader.signing_keys.for_signing()
+
+    async def through_the_publisher(delivery: Delivery) -> None:
+        try:
+            await answering(delivery)
+        except UnknownKeyError:
+            await scene.reader.publisher.publish(TOPIC, b"answer", type="auth.response")
+
+    scene.authority.acl = load_acl(
+        ACL_TEXT.replace("  auth-controller:", "  auth-controller:\n    produces: [auth.requests]")
+    )
+    await scene.authority.publish()
+    await scene.reader.learn()
+    await scene.sender.learn()
+    scene.run(scene.reader.publisher.run())
+    await scene.consume(through_the_publisher)
+    await scene.send(1)
+    await scene.wait(lambda: len(runs) == 2)
+    assert scene.reader.count(REFUSED, topic=TOPIC, reason="unknown_key") == 0
 
 
 async def test_move_to_a_new_connection_repeats_and_loses_nothing(
