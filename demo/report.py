@@ -31,6 +31,7 @@ _STATE_COLOURS = {
     "active": "#1a7f37",
     "legacy": "#5b7fb0",
     "retired": "#8a1c1c",
+    "destroyed": "#d9d9d9",
 }
 _WIDTH_INCHES = 11.0
 
@@ -142,6 +143,7 @@ def _background(axes: Axes, data: RunData) -> None:
                 window.span.end - data.run.start,
                 color=_COLOURS[window.kind],
                 linewidth=0,
+                zorder=0,
             )
     for step in data.moves:
         axes.axvline(
@@ -150,7 +152,9 @@ def _background(axes: Axes, data: RunData) -> None:
     top = axes.get_ylim()[1]
     for at, what in data.faults:
         axes.axvline(at - data.run.start, color="#b3261e", linewidth=1.2, linestyle="--")
-        axes.text(at - data.run.start, top, f" kill {what}", color="#b3261e", fontsize=7, va="top")
+        axes.text(
+            at - data.run.start, top, f" kill {what}", color="#b3261e", fontsize=7, va="bottom"
+        )
     axes.set_xlim(0, data.run.end - data.run.start)
     axes.set_xlabel("seconds of load")
 
@@ -174,7 +178,7 @@ def _gaps(data: RunData) -> str:
     for state, colour in _STATE_COLOURS.items():
         handles.append(lines.Line2D([], [], color=colour))
         labels.append(state)
-    axes.legend(handles, labels, fontsize=7, ncols=5, loc="upper right", framealpha=0.9)
+    axes.legend(handles, labels, fontsize=7, ncols=5, loc="upper left", bbox_to_anchor=(0, -0.18))
     return _svg(figure)
 
 
@@ -190,7 +194,7 @@ def _connections(data: RunData) -> str:
     ]
     if series:
         axes.stackplot(times, series, labels=[f"e{epoch}" for epoch in epochs], alpha=0.85)
-        axes.legend(fontsize=7, ncols=len(epochs), loc="upper left", framealpha=0.9)
+        axes.legend(fontsize=7, ncols=len(epochs), loc="upper left", bbox_to_anchor=(0, -0.25))
     axes.set_ylabel("connections")
     _background(axes, data)
     return _svg(figure)

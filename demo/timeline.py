@@ -11,7 +11,16 @@ from demo.windows import Span
 
 # Reloads and moved connections trail the step that caused them by a moment.
 _TAIL_SECONDS = 1.0
-_SHOWN_STATES = ("planned", "prepared", "distributed", "confirmed", "active", "legacy", "retired")
+_SHOWN_STATES = (
+    "planned",
+    "prepared",
+    "distributed",
+    "confirmed",
+    "active",
+    "legacy",
+    "retired",
+    "destroyed",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class Watcher:
     def _take(self, status: dict[str, Any], live: Live) -> None:
         if self.statuses and unix(self.statuses[-1]["at"]) == unix(status["at"]):
             return
+        self.note = ""
         self.statuses.append(status)
         with self._record.open("a", encoding="utf-8") as out:
             out.write(json.dumps(status) + "\n")
@@ -66,7 +67,7 @@ class Watcher:
             live.update(view.render(status), refresh=True)
         elif time.monotonic() - self._last_line >= _LINE_SECONDS:
             self._last_line = time.monotonic()
-            self._console.print(self._line(status))
+            self._console.print(self._line(status), soft_wrap=True)
 
     def _line(self, status: dict[str, Any]) -> str:
         ca, following = status["ca"], status["ca"]["next"]
