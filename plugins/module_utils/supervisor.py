@@ -201,12 +201,19 @@ class Supervisor:
         return Pending(tuple(sorted(added)), tuple(sorted(changed)), tuple(sorted(removed)))
 
     def apply(self, pending: Pending) -> None:
-        """Take removed and changed programs away, then bring added and changed ones in."""
-        for name in (*pending.removed, *pending.changed):
-            self._rpc.stopProcessGroup(name)
-            self._rpc.removeProcessGroup(name)
-        for name in (*pending.changed, *pending.added):
+        """Take removed programs away, bring added ones in, replace changed ones one by one."""
+        for name in pending.removed:
+            self._take_away(name)
+        for name in pending.added:
             self._rpc.addProcessGroup(name)
+        for name in pending.changed:
+            self._take_away(name)
+            self._rpc.addProcessGroup(name)
+            self.wait_running([name])
+
+    def _take_away(self, name: str) -> None:
+        self._rpc.stopProcessGroup(name)
+        self._rpc.removeProcessGroup(name)
 
     def ensure_started(self, name: str) -> None:
         """Start ``name`` unless it runs or is on its way."""
