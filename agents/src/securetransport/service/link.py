@@ -152,8 +152,7 @@ class Link:
     async def _move(self, reason: str, trust: AcceptedTrust, leaf: TlsIdentity) -> None:
         old, old_identity = self.current, self._identity
         if old is not None and old.is_connected and old_identity is not None:
-            key = self._keys.for_signing(must_be_listed=False)
-            await self._attestor.attest(old, key, trust, (old_identity, leaf))
+            await self._attest_both(old, trust, old_identity, leaf)
         try:
             new = await self._connect(trust, leaf)
         except SecureTransportError:
@@ -175,6 +174,15 @@ class Link:
         if old is not None:
             await old.drain()
             await self._attest_now(new)
+
+    async def _attest_both(
+        self, old: Connection, trust: AcceptedTrust, held: TlsIdentity, coming: TlsIdentity
+    ) -> None:
+        """Step 1; a move with the same leaf has nothing new to state, and must not wait for it."""
+        if held.fingerprint == coming.fingerprint:
+            return
+        key = self._keys.for_signing(must_be_listed=False)
+        await self._attestor.attest(old, key, trust, (held, coming))
 
     async def _connect(self, trust: AcceptedTrust, leaf: TlsIdentity) -> Connection:
         context = client_context(trust_rules.anchors(trust.bundle), leaf)

@@ -85,7 +85,7 @@ class Authority:
         policies = {topic: (rule.digest,) for topic, rule in topic_rules(self.acl).items()}
         built = build_directory(keys, policies, {key.epoch for key in keys})
         for key_id, entry in built.entries.items():
-            await self._put(
+            await self.put(
                 names.kv_directory_entry(key_id), {"entry": entry.model_dump(mode="json")}
             )
         await self._post(names.KV_DIRECTORY, DocumentKind.DIRECTORY, built.directory)
@@ -116,7 +116,7 @@ class Authority:
             )
             data = self._document(service, DocumentKind.SERVICE_BUNDLE, bundle, service)
             sealed = await self.store.transit_encrypt(names.service_transit_key(service), data)
-            await self._put(names.kv_service_bundle(service), {"ciphertext": sealed})
+            await self.put(names.kv_service_bundle(service), {"ciphertext": sealed})
 
     async def _enrolled(self) -> tuple[VerifyKey, ...]:
         found: list[VerifyKey] = []
@@ -131,10 +131,13 @@ class Authority:
 
     async def _post(self, path: str, kind: DocumentKind, body: Document) -> None:
         data = self._document(path, kind, body, documents.EVERYBODY)
-        await self._put(path, {"document": base64.b64encode(data).decode()})
+        await self.put(path, {"document": base64.b64encode(data).decode()})
 
     def _document(self, path: str, kind: DocumentKind, body: Document, audience: str) -> bytes:
         version = self._versions[path] = self._versions.get(path, Version()).next()
+        return self.sign(kind, body, audience, version)
+
+    def sign(self, kind: DocumentKind, body: Document, audience: str, version: Version) -> bytes:
         now = self.clock.now()
         unsigned = documents.unsigned(
             kind=kind,
@@ -150,7 +153,7 @@ class Authority:
         signature = self._key.sign(documents.to_be_signed(unsigned))
         return documents.encode(documents.with_signature(unsigned, signature))
 
-    async def _put(self, path: str, value: dict[str, object]) -> None:
+    async def put(self, path: str, value: dict[str, object]) -> None:
         held = await self.store.kv_get(path)
         await self.store.kv_put(path, value, cas=held.cas if held else 0)
 
