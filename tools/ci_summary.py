@@ -43,10 +43,13 @@ def main(seconds: str, exit_code: str) -> int:
         print(f"gates without anything to check: {', '.join(skipped)}")
     is_bad = exit_code != "0" or bool(broken) or not stages
     if is_bad and not counts["failed"]:
-        counts["error"] += max(len(broken), 1)
+        counts["error"] = max(counts["error"], len(broken), 1)
+    is_bad = bool(is_bad or counts["failed"] or counts["error"])
+    if counts["error"] > 1:
+        counts["errors"] = counts.pop("error")
     shown = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
     print(f"==== {shown or 'no tests ran'} in {float(seconds):.2f}s ====")
-    return 1 if is_bad or counts["failed"] or counts["error"] else 0
+    return int(is_bad)
 
 
 if __name__ == "__main__":
