@@ -89,6 +89,22 @@ async def test_nak_delays_and_term_ends_delivery(connect: Connect) -> None:
     assert await pull.next() is None
 
 
+async def test_stopped_pull_hands_over_what_it_asked_for(connect: Connect) -> None:
+    await build(connect)
+    sender, reader = await connect("sender"), await connect("reader")
+    for number in range(20):
+        await sender.publish_js("orders.new", b"x", str(number))
+    pull = await reader.pull(STREAM, DURABLE, batch=10, expires_seconds=1.0)
+    first = asyncio.ensure_future(pull.next())
+    while not pull._outstanding:
+        await asyncio.sleep(0)
+    pull.stop()
+    found = [await first]
+    while (message := await pull.next()) is not None:
+        found.append(message)
+    assert len(found) == 10
+
+
 async def test_publish_without_right_is_refused_at_once(connect: Connect) -> None:
     await build(connect)
     events: list[BusEvent] = []
