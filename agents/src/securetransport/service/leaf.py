@@ -15,29 +15,24 @@ A fetched leaf is used only when its issuer is in the trust set. Its key exists 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from securetransport.adapters.openbao import OpenBaoLeafSource
 from securetransport.core import trust as trust_rules
 from securetransport.core.clock import Clock
 from securetransport.core.crypto.x509 import epoch_of_common_name
 from securetransport.core.epochs import EpochNumber
 from securetransport.core.errors import RejectedDocumentError, SecureTransportError
 from securetransport.core.model import TrustBundle
-from securetransport.core.names import InstanceId, service_of
-from securetransport.core.ports import LeafSource, SecretStore, TlsIdentity
+from securetransport.core.names import InstanceId
+from securetransport.core.ports import LeafSource, TlsIdentity
 from securetransport.core.rotation.bundle import renewal_instant
-from securetransport.core.trust import AcceptedTrust
 from securetransport.runtime.logs import get_logger
 from securetransport.service.telemetry import SessionTelemetry
 
 _EARLIEST_SHARE: Final = 0.33
 _LATEST_SHARE: Final = 0.50
-_ISSUER_MARGIN: Final = timedelta(seconds=2)
-_SHORTEST_LEAF: Final = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,53 +83,6 @@ def renewal_reason(
     if monotonic - leaf.issued_at >= leaf.life_seconds * renewal_share(instance):
         return "age"
     return None
-
-
-def fitting_ttl(longest: timedelta, trust: TrustBundle | None, now: datetime) -> timedelta:
-    """Return the life to ask for: ``longest``, or what is left of the active issuer.
-
-    OpenBao refuses a leaf that outlives its issuer. While a rotation holds, the active issuer grows
-    older than planned, and a shorter leaf is better than none.
-    """
-    if trust is None or trust.active is None:
-        return longest
-    ends = [entry.not_after for entry in trust.issuers if entry.epoch == trust.active]
-    left = ends[0] - now - _ISSUER_MARGIN if ends else longest
-    return min(longest, left) if left >= _SHORTEST_LEAF else longest
-
-
-class FittedLeafSource:
-    """Leafs from OpenBao that never outlive the active issuer; see :func:`fitting_ttl`."""
-
-    def __init__(  # noqa: PLR0913  # made by the session only
-        self,
-        store: SecretStore,
-        trust_domain: str,
-        instance: InstanceId,
-        *,
-        longest: timedelta,
-        clock: Clock,
-        trust: Callable[[], AcceptedTrust | None],
-    ) -> None:
-        self._store = store
-        self._trust_domain = trust_domain
-        self._instance = instance
-        self._longest = longest
-        self._clock = clock
-        self._trust = trust
-
-    async def issue(self) -> TlsIdentity:
-        """Return a fresh leaf, signed by the issuer that is active now."""
-        accepted = self._trust()
-        bundle = accepted.bundle if accepted is not None else None
-        source = OpenBaoLeafSource(
-            self._store,
-            self._trust_domain,
-            service_of(self._instance),
-            self._instance,
-            ttl=fitting_ttl(self._longest, bundle, self._clock.now()),
-        )
-        return await source.issue()
 
 
 class LeafHolder:

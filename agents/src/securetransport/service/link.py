@@ -46,6 +46,9 @@ Follower = Callable[[Connection], Awaitable[None]]
 _FOLLOW_SECONDS: Final = 5.0
 # nats-py tries for ever; after this long a connection made anew is tried beside it.
 _STUCK_SECONDS: Final = 8.0
+# A census is about a second old when the authority reads it, and counts a leaf that nobody attests
+# against every epoch; so a leaf stays attested for a while after its connection closed.
+_REMEMBERED_SECONDS: Final = 5.0
 
 
 class Link:
@@ -80,6 +83,7 @@ class Link:
         self._identity: TlsIdentity | None = None
         self._context_digest = ""
         self._attested: Attested | None = None
+        self._former: list[tuple[TlsIdentity, float]] = []
         self._must_reread = False
         self._is_lame_duck = False
         self._down_since: float | None = None
@@ -173,7 +177,7 @@ class Link:
         await self._hand_over(new)
         if old is not None:
             await old.drain()
-            await self._attest_now(new)
+            self._left(old_identity)
 
     async def _attest_both(
         self, old: Connection, trust: AcceptedTrust, held: TlsIdentity, coming: TlsIdentity
@@ -266,7 +270,19 @@ class Link:
         if trust is None or leaf is None:
             return
         key = self._keys.for_signing(must_be_listed=False)
-        self._attested = await self._attestor.attest(connection, key, trust, (leaf,))
+        self._attested = await self._attestor.attest(
+            connection, key, trust, (leaf, *self._just_left())
+        )
+
+    def _left(self, identity: TlsIdentity | None) -> None:
+        if identity is not None:
+            self._former.append((identity, self._clock.monotonic() + _REMEMBERED_SECONDS))
+
+    def _just_left(self) -> tuple[TlsIdentity, ...]:
+        """Return leafs that a census from a moment ago may still show as ours."""
+        now = self._clock.monotonic()
+        self._former = [entry for entry in self._former if entry[1] > now]
+        return tuple(identity for identity, _ in self._former)
 
     # --- events ------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.nats import Connection
+from securetransport.adapters.openbao import OpenBaoLeafSource
 from securetransport.core.authority_keys import AuthorityKeys
 from securetransport.core.clock import Clock
 from securetransport.core.crypto.signing import SigningKey
@@ -32,7 +33,7 @@ from securetransport.core.errors import (
     UnknownKeyError,
 )
 from securetransport.core.ports import LeafSource, SecretStore
-from securetransport.core.trust import AcceptedTrust
+from securetransport.core.trust import AcceptedTrust, fitting_ttl
 from securetransport.runtime.logs import get_logger
 from securetransport.runtime.metrics import LoopMetrics
 from securetransport.runtime.supervisor import EternalTask, Wakeup, every
@@ -40,7 +41,7 @@ from securetransport.service.attestation import Attestor
 from securetransport.service.directory import LONGEST_WAIT, DirectoryClient
 from securetransport.service.documents import DocumentGate
 from securetransport.service.enrolment import SigningKeys
-from securetransport.service.leaf import FittedLeafSource, LeafHolder
+from securetransport.service.leaf import LeafHolder
 from securetransport.service.link import Follower, Link
 from securetransport.service.settings import SessionSettings
 from securetransport.service.telemetry import SessionTelemetry
@@ -103,13 +104,12 @@ class Session:
         self._directory_listeners: list[Callable[[], None]] = []
         self._trust_wakeup, self._leaf_wakeup = Wakeup(), Wakeup()
         self._key_wakeup, self._directory_wakeup = Wakeup(), Wakeup()
-        source = leaf_source or FittedLeafSource(
+        source = leaf_source or OpenBaoLeafSource(
             store,
             identity.trust_domain,
+            identity.service_id,
             self.instance,
-            longest=self._profile.leaf_validity,
-            clock=clock,
-            trust=lambda: self._trust.accepted,
+            ttl=self._leaf_life,
         )
         self._trust = TrustClient(store, self.gate, self._trust_changed)
         self._leaf = LeafHolder(source, self.instance, clock, self.telemetry)
@@ -211,6 +211,11 @@ class Session:
     async def close(self) -> None:
         """Drain and close the connection."""
         await self._link.close()
+
+    def _leaf_life(self) -> timedelta:
+        accepted = self._trust.accepted
+        bundle = accepted.bundle if accepted is not None else None
+        return fitting_ttl(self._profile.leaf_validity, bundle, self._clock.now())
 
     # --- loops -------------------------------------------------------------------------------
 

@@ -63,8 +63,7 @@ class TrustClient:
         try:
             await self.offer(stored.data)
         except RejectedDocumentError as error:
-            # A replica of the stream may lag behind what OpenBao has told already.
-            if error.fields.get("reason") != "rollback":
+            if not _is_late(error):
                 raise
 
     async def listen(self, connection: Connection) -> None:
@@ -75,7 +74,8 @@ class TrustClient:
         try:
             await self.offer(message.data)
         except RejectedDocumentError as error:
-            self._log.warning("document_refused", reason=str(error), path="announcement")
+            if not _is_late(error):
+                self._log.warning("document_refused", reason=str(error), path="announcement")
 
     async def offer(self, data: bytes) -> None:
         """Put a document in force if it is acceptable and newer than the one in force.
@@ -112,3 +112,8 @@ class TrustClient:
             count=len(found.bundle.issuers),
         )
         self._on_change()
+
+
+def _is_late(error: RejectedDocumentError) -> bool:
+    """Tell whether the bus only lags behind what OpenBao has told already."""
+    return error.fields.get("reason") == "rollback"

@@ -258,8 +258,9 @@ async def test_window_moves_onto_the_new_issuer_make_before_break(stage: Stage) 
     both = {old_leaf.fingerprint, new_leaf.fingerprint}
     history = [set(entry.leafs) for entry in await stage.attested()]
     assert history.count(both) == 2, "attested before connecting with it, and after"
-    await stage.wait(lambda: stage.session.is_admitted)
-    assert set((await stage.attested())[-1].leafs) == {new_leaf.fingerprint}
+    async with asyncio.timeout(12):
+        while set((await stage.attested())[-1].leafs) != {stage.leafs.issued[-1].fingerprint}:
+            await asyncio.sleep(0.2)
 
 
 async def test_leaf_is_renewed_by_age(stage: Stage) -> None:
