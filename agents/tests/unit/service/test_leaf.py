@@ -10,10 +10,10 @@ from securetransport.core.errors import RejectedDocumentError, SecretStoreUnavai
 from securetransport.core.model import RenewalWindow, TrustBundle
 from securetransport.core.names import InstanceId
 from securetransport.core.ports import TlsIdentity
+from securetransport.core.trust import fitting_ttl
 from securetransport.service.leaf import (
     HeldLeaf,
     LeafHolder,
-    fitting_ttl,
     renewal_reason,
     renewal_share,
 )
