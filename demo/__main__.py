@@ -9,6 +9,7 @@ import time
 
 from rich.console import Console
 
+from demo.evidence import end_order
 from demo.platform import DemoError
 from demo.run import DEFAULT_PORT_BASE, FAULTS, STANDARD, Story, tell
 from securetransport.core.errors import SecureTransportError
@@ -52,6 +53,7 @@ def main() -> int:
     except (DemoError, SecureTransportError) as err:
         console.print(f"demo: {err}", markup=False)
         return 2
+    end_order()
     tell(console, verdict, data)
     return 0 if verdict.ok else 1
 

@@ -33,6 +33,8 @@ from securetransport.core.model import (
 
 PublicKeyLookup = Callable[[str], tuple[str, bytes]]
 EVERYBODY = "all"
+_ISSUER_MARGIN = timedelta(seconds=2)
+_SHORTEST_LEAF = timedelta(seconds=3)
 
 
 def trust_digest(certificates: Iterable[bytes]) -> str:
@@ -51,6 +53,19 @@ def anchors(bundle: TrustBundle) -> tuple[bytes, ...]:
 def names(bundle: TrustBundle) -> frozenset[str]:
     """Return the common names that a server in force with ``bundle`` lists to a TLS client."""
     return frozenset(entry.common_name for entry in bundle.issuers if entry.state in TRUSTED_STATES)
+
+
+def fitting_ttl(longest: timedelta, bundle: TrustBundle | None, now: datetime) -> timedelta:
+    """Return the life to ask for in a leaf: ``longest``, or what is left of the active issuer.
+
+    OpenBao refuses a leaf that outlives its issuer. While a rotation holds, the active issuer grows
+    older than planned, and a shorter leaf is better than none.
+    """
+    if bundle is None or bundle.active is None:
+        return longest
+    ends = [entry.not_after for entry in bundle.issuers if entry.epoch == bundle.active]
+    left = ends[0] - now - _ISSUER_MARGIN if ends else longest
+    return min(longest, left) if left >= _SHORTEST_LEAF else longest
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from securetransport.adapters.tls import ProbeResult, probe
 from securetransport.core.authority_keys import AuthorityKeys
 from securetransport.core.clock import SystemClock
 from securetransport.core.names import NATS_SERVER, instance_id
+from securetransport.core.trust import fitting_ttl
 from securetransport.keeper.server import LocalServer, PortKind
 from securetransport.keeper.service import Keeper, Ports
 from securetransport.keeper.settings import KeeperSettings
@@ -34,17 +35,18 @@ async def build(settings: KeeperSettings, registry: CollectorRegistry) -> App:
         on_call=StoreMetrics(registry).observe,
     )
     server = settings.server
+    longest, clock = settings.profile_value().leaf_validity, SystemClock()
     leafs = OpenBaoLeafSource(
         store,
         settings.identity.trust_domain,
         NATS_SERVER,
         instance_id(NATS_SERVER, server.name),
-        ttl=settings.profile_value().leaf_validity,
+        ttl=lambda: fitting_ttl(longest, keeper.trust_bundle, clock.now()),
         dns=server.dns,
         ips=server.ips,
     )
     keys = AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8"))
-    ports = Ports(store, leafs, LocalServer(server, _probe), keys.lookup, SystemClock())
+    ports = Ports(store, leafs, LocalServer(server, _probe), keys.lookup, clock)
     keeper = Keeper(settings, ports, KeeperTelemetry(registry))
     keeper.restore()
     loops = LoopMetrics(registry)

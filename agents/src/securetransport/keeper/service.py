@@ -17,7 +17,7 @@ from securetransport.core import server_files
 from securetransport.core.clock import Clock
 from securetransport.core.documents import PublicKeyLookup
 from securetransport.core.errors import SecureTransportError
-from securetransport.core.model import DocumentKind
+from securetransport.core.model import DocumentKind, TrustBundle
 from securetransport.core.names import KV_BROKER_POLICY, KV_TRUST_BUNDLE
 from securetransport.core.ports import LeafSource, SecretStore
 from securetransport.core.server_files import LeafNeed, Observation, ServerView, Step, Wanted
@@ -118,6 +118,11 @@ class Keeper:
         self._generation = self._generations.current()
         if self._generation is not None:
             self._leaf = material_of(self._generation)
+
+    @property
+    def trust_bundle(self) -> TrustBundle | None:
+        """The trust set in force; ``None`` before the first."""
+        return self._trust.current.bundle if self._trust.current else None
 
     def interval(self) -> timedelta:
         """Return how long to rest after a round."""

@@ -51,7 +51,7 @@ class Recorder:
             return RotationRecord()
         self._cas = entry.cas
         try:
-            return RotationRecord.model_validate(entry.value["record"])
+            return RotationRecord.model_validate_json(entry.value["record"])
         except (KeyError, ValidationError) as err:
             raise SecureTransportError(
                 "the rotation record is damaged; restore it before rotating",
@@ -61,10 +61,13 @@ class Recorder:
     async def write(self, record: RotationRecord) -> None:
         """Store the record that follows from the one read last.
 
+        It is stored as one text: OpenBao refuses a request with more than a thousand strings, which
+        a long history has.
+
         Raises:
             ConflictError: Somebody else wrote in between.
         """
-        value = {"record": record.model_dump(mode="json")}
+        value = {"record": record.model_dump_json()}
         self._cas = await self._store.kv_put(names.KV_CA_RECORD, value, cas=self._cas)
 
     async def hold(self, record: RotationRecord) -> RotationRecord | None:

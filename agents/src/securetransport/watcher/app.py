@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.tls import ProbeResult, probe
 from securetransport.core.clock import SystemClock
+from securetransport.core.trust import fitting_ttl
 from securetransport.runtime.main import App
 from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
 from securetransport.runtime.supervisor import every
@@ -34,12 +35,15 @@ async def build(settings: WatcherSettings, registry: CollectorRegistry) -> App:
         on_call=StoreMetrics(registry).observe,
     )
     identity, clock = settings.identity, SystemClock()
+    longest = settings.profile_value().leaf_validity
     leafs = OpenBaoLeafSource(
         store,
         identity.trust_domain,
         identity.service_id,
         identity.instance_id,
-        ttl=settings.profile_value().leaf_validity,
+        ttl=lambda: fitting_ttl(
+            longest, session.trust.bundle if session.trust else None, clock.now()
+        ),
     )
     session = SystemSession(settings, store, clock, registry, leafs)
     watcher = Watcher(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from securetransport.core.crypto.x509 import describe, make_csr, pem_to_der, tls_identity
@@ -19,7 +19,8 @@ class OpenBaoLeafSource:
         trust_domain: Host part of the SPIFFE id.
         service: Whose leaf; a keeper asks for ``nats``.
         instance: ``<service>/<replica>``; becomes the common name.
-        ttl: Life of the leaf; OpenBao refuses one that outlives its issuer.
+        ttl: Life of the leaf; a function is asked for each one. OpenBao refuses one that outlives
+            its issuer, see ``core.trust.fitting_ttl``.
         role: PKI role; ``None`` for the one named as the service.
         dns: DNS names, for servers.
         ips: IP addresses as text, for servers.
@@ -32,7 +33,7 @@ class OpenBaoLeafSource:
         service: ServiceId,
         instance: InstanceId,
         *,
-        ttl: timedelta,
+        ttl: timedelta | Callable[[], timedelta],
         role: str | None = None,
         dns: Sequence[str] = (),
         ips: Sequence[str] = (),
@@ -73,7 +74,7 @@ class OpenBaoLeafSource:
                 "ip_sans": ",".join(self._ips),
                 # The common name holds a slash and is nobody's host name.
                 "exclude_cn_from_sans": True,
-                "ttl": f"{int(self._ttl.total_seconds())}s",
+                "ttl": f"{int(self._life().total_seconds())}s",
                 "format": "pem",
             },
         )
@@ -81,6 +82,9 @@ class OpenBaoLeafSource:
         identity = tls_identity(certificate, key)
         self._check(certificate, uri)
         return identity
+
+    def _life(self) -> timedelta:
+        return self._ttl if isinstance(self._ttl, timedelta) else self._ttl()
 
     def _check(self, certificate: str, uri: str) -> None:
         facts = describe(pem_to_der(certificate))

@@ -14,7 +14,8 @@ Rules, in the order in which they are tried:
    b. confirmed is activated when its start is reached **and that evidence still holds**;
    c. a candidate whose whole period passed is overtaken by a newer one.
 4. The epoch before is demoted when every server serves a leaf of the active one.
-5. An expired issuer is retired, and destroyed when every keeper has dropped it.
+5. An expired issuer is retired, and destroyed when every keeper has dropped it, or a period later.
+   This does not happen while a candidate's trust set is being confirmed.
 6. A new epoch is planned when its lead begins, or at once when the current one has no issuer.
 7. Nobody can veto a rotation to death: at the ceiling, ``active.not_after - leaf - margin``, a
    gate is passed without its evidence, and what was missing is kept by name.
@@ -155,10 +156,12 @@ def decide(seen: Observation, record: RotationRecord, profile: Profile) -> Step:
     if isinstance(demotion, Demote):
         return demotion
     candidate = _candidate(record)
-    if candidate is not None:
-        return _advance(seen, record, profile, candidate)
-    step = _clean_up(seen, record) or _plan(seen, record, profile)
-    return step or demotion or _idle(seen, profile)
+    if candidate is None:
+        step = _clean_up(seen, record, profile) or _plan(seen, record, profile)
+        return step or demotion or _idle(seen, profile)
+    # Before the candidate was told to anybody the trust set may still change; a full mount must.
+    makes_room = _clean_up(seen, record, profile) if candidate.issuer is None else None
+    return makes_room or _advance(seen, record, profile, candidate)
 
 
 def _candidate(record: RotationRecord) -> CaEpoch | None:
@@ -299,15 +302,18 @@ def _demote(seen: Observation, record: RotationRecord, profile: Profile) -> Demo
     return Wait(active.epoch, "demote", missing, ceiling)
 
 
-def _clean_up(seen: Observation, record: RotationRecord) -> Step | None:
-    """Rule 5."""
+def _clean_up(seen: Observation, record: RotationRecord, profile: Profile) -> Step | None:
+    """Rule 5. A period after its end nothing accepts an issuer, whatever a silent keeper holds."""
     for entry in record.in_states({EpochState.LEGACY}):
         if entry.issuer is not None and seen.now >= entry.issuer.not_after:
             return Move(entry, EpochState.RETIRED)
     for entry in record.in_states({EpochState.ABANDONED}):
         return Move(entry, EpochState.DESTROYED)
     for entry in record.in_states({EpochState.RETIRED}):
-        if not gates.keepers_attest(seen, wanted_bundle(record)):
+        is_long_over = entry.issuer is None or (
+            seen.now >= entry.issuer.not_after + profile.ca_period
+        )
+        if is_long_over or not gates.keepers_attest(seen, wanted_bundle(record)):
             return Move(entry, EpochState.DESTROYED)
     return None
 

@@ -23,8 +23,8 @@ from securetransport.core.model import (
 from securetransport.core.names import Fingerprint
 
 _FINISHED = frozenset({EpochState.DESTROYED})
-_MAX_FINISHED = 20
-_MAX_EXCUSES = 50
+_MAX_FINISHED = 12
+_MAX_EXCUSES = 20
 
 _ALLOWED: dict[EpochState, frozenset[EpochState]] = {
     EpochState.PLANNED: frozenset({EpochState.PREPARED, EpochState.ABANDONED}),
