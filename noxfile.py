@@ -251,7 +251,7 @@ def integration(session: Session) -> None:
 @gate("idempotence", 300)
 def idempotence(session: Session) -> None:
     """`site.yml` twice on the local platform; the second run changes nothing."""
-    pytest(session, "idempotence", *present(session, "tests/idempotence"))
+    pytest(session, "idempotence", "--exitfirst", *present(session, "tests/idempotence"))
 
 
 @gate("docs", 20)

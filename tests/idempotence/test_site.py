@@ -1,0 +1,102 @@
+"""``site.yml`` on real servers: it builds, then has nothing to do, and removes what it made.
+
+The tests are steps of one story, in this order; each uses the platform that the first one built.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from local_platform import Platform, free_port_base
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(480)
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform that is removed at the end, whatever happened."""
+    made = Platform(tmp_path_factory.mktemp("site") / "state", free_port_base())
+    yield made
+    made.play("teardown")
+
+
+def test_a_held_port_is_told_before_anything_starts(platform: Platform) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", platform.port_base + 10))
+        holder.listen()
+        refused = platform.play("site")
+    assert refused.exit_code != 0
+    assert str(platform.port_base + 10) in refused.text
+    assert platform.processes() == []
+
+
+def test_a_misspelt_variable_is_refused_by_name(platform: Platform) -> None:
+    refused = platform.play("site", nats_client_prot=4222)
+    assert refused.exit_code != 0
+    assert "nats_client_prot" in refused.text
+    assert platform.processes() == []
+
+
+def test_the_platform_is_built(platform: Platform) -> None:
+    built = platform.play("site")
+    assert built.exit_code == 0, built.text[-5000:]
+    assert built.changed > 0
+
+
+def test_the_second_run_changes_nothing(platform: Platform) -> None:
+    again = platform.play("site")
+    assert again.exit_code == 0, again.text[-5000:]
+    assert again.tasks_that_changed() == []
+    assert again.changed == 0
+
+
+def test_a_changed_acl_line_shows_only_its_consequences(platform: Platform, tmp_path: Path) -> None:
+    acl = (ROOT / "inventories" / "local" / "acl.yml").read_text(encoding="utf-8")
+    changed = acl.replace(
+        '    subjects: ["gatekeeper.>"]\n    max_age_seconds: 3600',
+        '    subjects: ["gatekeeper.>"]\n    max_age_seconds: 1800',
+    )
+    assert changed != acl
+    file = tmp_path / "acl.yml"
+    file.write_text(changed, encoding="utf-8")
+    shown = platform.play("site", "--check", "--diff", openbao_config_acl_file=str(file))
+    assert shown.exit_code == 0, shown.text[-5000:]
+    assert "GATEKEEPER_STREAM" in shown.text
+    tasks = shown.tasks_that_changed()
+    assert tasks
+    assert [task for task in tasks if "OpenBao" in task or "servers" in task] == []
+
+
+def test_a_run_after_rotations_changes_nothing(platform: Platform) -> None:
+    platform.wait_for_rotations(2, seconds=240)
+    again = platform.play("site")
+    assert again.exit_code == 0, again.text[-5000:]
+    assert again.tasks_that_changed() == []
+    assert again.changed == 0
+
+
+def test_the_platform_is_what_site_builds(platform: Platform) -> None:
+    verified = platform.play("verify")
+    assert verified.exit_code == 0, verified.text[-5000:]
+    assert verified.changed == 0
+
+
+def test_a_stopped_platform_leaves_no_process_and_keeps_its_data(platform: Platform) -> None:
+    stopped = platform.play("down")
+    assert stopped.exit_code == 0, stopped.text[-5000:]
+    assert platform.processes() == []
+    assert (platform.state_dir / "authority").is_dir()
+
+
+def test_a_removed_platform_leaves_nothing(platform: Platform) -> None:
+    removed = platform.play("teardown")
+    assert removed.exit_code == 0, removed.text[-5000:]
+    assert platform.processes() == []
+    assert not platform.state_dir.exists()
+    again = platform.play("teardown")
+    assert again.exit_code == 0, again.text[-5000:]
+    assert again.changed == 0
