@@ -55,6 +55,20 @@ def test_init_is_refused_when_a_node_is_silent_or_a_file_is_in_the_way(
     assert not (openbao.folder / "fresh-keys.json").exists()
 
 
+def test_every_node_of_the_cluster_votes(ansible: Ansible, openbao: OpenBaoLab) -> None:
+    calm = openbao.options(nodes=2, stabilization_seconds=3)
+    quick = openbao.options(nodes=2, stabilization_seconds=1)
+    ansible.walk("openbao_raft", [(calm, True), (calm, False), (quick, True), (quick, False)])
+    assert len(ansible.one("openbao_raft", quick)["voters"]) == 2
+
+
+def test_too_few_voters_are_an_error_that_counts_them(
+    ansible: Ansible, openbao: OpenBaoLab
+) -> None:
+    refused = ansible.one("openbao_raft", openbao.options(nodes=3, timeout=1))
+    assert "2 of 3 nodes vote" in refused["msg"]
+
+
 def test_audit_device_is_enabled_checked_and_disabled(
     ansible: Ansible, openbao: OpenBaoLab
 ) -> None:

@@ -14,6 +14,10 @@ path "sys/mounts/+/tune" { capabilities = ["read", "update"] }
 path "sys/auth" { capabilities = ["read"] }
 path "secret/config" { capabilities = ["create", "read", "update"] }
 
+# How soon a new node of the cluster votes.
+path "sys/storage/raft/autopilot/configuration" { capabilities = ["create", "read", "update"] }
+path "sys/storage/raft/autopilot/state" { capabilities = ["read"] }
+
 # Identities and their rights.
 path "sys/policies/acl" { capabilities = ["list"] }
 path "sys/policies/acl/*" { capabilities = ["create", "read", "update", "delete"] }
