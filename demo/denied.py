@@ -1,0 +1,152 @@
+"""``python -m demo.denied``: what a stolen identity of the gatekeeper may *not* do.
+
+Logs in with the gatekeeper's own credentials, gets a leaf as it does, and tries what it has no
+right to; the servers answer. Exit code 1 if anything of it is allowed. As a check that the identity
+works at all, it first does something it may do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from demo.evidence import GATEKEEPER
+from demo.platform import CLI_CONFIG
+from securetransport.adapters.files import write_atomic
+from securetransport.adapters.nats import Bus, Connection
+from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
+from securetransport.adapters.openbao.login import AppRoleFiles, login
+from securetransport.adapters.tls import client_context
+from securetransport.cli.settings import CliSettings, load_settings
+from securetransport.core import names, trust
+from securetransport.core.authority_keys import AuthorityKeys
+from securetransport.core.clock import SystemClock
+from securetransport.core.epochs import EpochNumber
+from securetransport.core.errors import PermissionDeniedError, SecureTransportError
+from securetransport.core.names import ServiceId, Topic
+
+_ME = ServiceId("gatekeeper")
+_LEAF_LIFE = timedelta(seconds=60)
+_SKEW = timedelta(minutes=1)
+
+Attempt = Callable[[], Awaitable[object]]
+
+
+async def attempts(settings: CliSettings, console: Console) -> int:
+    """Try everything; returns how many attempts were allowed."""
+    files = AppRoleFiles(GATEKEEPER / "role-id", GATEKEEPER / "secret-id")
+    token = login(settings.openbao_addresses, settings.openbao_ca_file, files)
+    with tempfile.TemporaryDirectory(prefix="securetransport-denied-") as folder:
+        token_file = Path(folder) / "token"
+        write_atomic(token_file, token.encode())
+        store = OpenBaoStore(settings.openbao_addresses, settings.openbao_ca_file, token_file)
+        try:
+            bus = await _connect(settings, store)
+            try:
+                return await _try_all(store, bus, console)
+            finally:
+                await bus.close()
+        finally:
+            await store.write("auth/token/revoke-self", {})
+            store.close()
+
+
+async def _connect(settings: CliSettings, store: OpenBaoStore) -> Connection:
+    entry = await store.kv_get(names.KV_TRUST_BUNDLE)
+    if entry is None:
+        raise SecureTransportError("there is no trust bundle yet; is the platform up?")
+    accepted = trust.accept_trust(
+        base64.b64decode(str(entry.value["document"])),
+        AuthorityKeys.from_json(settings.authority_keys_file.read_text()).lookup,
+        at=SystemClock().now(),
+        newest=None,
+        skew=_SKEW,
+    )
+    identity = await OpenBaoLeafSource(
+        store,
+        settings.trust_domain,
+        _ME,
+        names.instance_id(_ME, "stolen"),
+        ttl=_LEAF_LIFE,
+    ).issue()
+    return await Bus().connect(
+        settings.nats_servers,
+        client_context(trust.anchors(accepted.bundle), identity),
+        name="stolen",
+        inbox_prefix=names.inbox_prefix(_ME),
+    )
+
+
+async def _try_all(store: OpenBaoStore, bus: Connection, console: Console) -> int:
+    consumer = {"stream_name": "AUTH_STREAM", "config": {"durable_name": "mine"}}
+    tries: dict[str, Attempt] = {
+        "publish on auth-controller's subject": lambda: bus.request("gatekeeper.responses", b"x"),
+        "create a consumer": lambda: bus.request(
+            "$JS.API.CONSUMER.DURABLE.CREATE.AUTH_STREAM.mine", json.dumps(consumer).encode()
+        ),
+        "pull from auth-controller's durable": lambda: bus.request(
+            "$JS.API.CONSUMER.MSG.NEXT.AUTH_STREAM.auth-controller", b"1"
+        ),
+        "listen to auth-controller's inbox": lambda: _listen(bus, "_INBOX.auth-controller.>"),
+        "ask a server to reload": lambda: bus.request("$SYS.REQ.SERVER.PING", b""),
+        "read the authority's topic keys": lambda: store.kv_get(
+            names.kv_topic_key(Topic("auth.requests"), EpochNumber(0))
+        ),
+        "read the rotation record": lambda: store.kv_get(names.KV_CA_RECORD),
+        "decrypt auth-controller's bundle": lambda: store.transit_decrypt(
+            names.service_transit_key(ServiceId("auth-controller")), "vault:v1:AAAA"
+        ),
+        "sign as the authority": lambda: store.transit_sign(names.AUTHORITY_SIGNING_KEY, b"x"),
+        "get a leaf of auth-controller": lambda: store.write(
+            f"{names.PKI_MOUNT}/sign/auth-controller", {"csr": ""}
+        ),
+    }
+    console.print("connected as gatekeeper; reading its own bundle works", style="green")
+    await store.kv_get(names.kv_service_bundle(_ME))
+    allowed = 0
+    for what, attempt in tries.items():
+        allowed += await _try(what, attempt, console)
+    return allowed
+
+
+async def _listen(bus: Connection, subject: str) -> None:
+    async def ignore(_message: object) -> None:
+        return
+
+    await bus.subscribe(subject, ignore)
+
+
+async def _try(what: str, attempt: Attempt, console: Console) -> int:
+    try:
+        await attempt()
+    except PermissionDeniedError as err:
+        console.print(f"denied   {what}: {err}", markup=False, soft_wrap=True)
+        return 0
+    except SecureTransportError as err:
+        console.print(f"UNCLEAR  {what}: {err}", markup=False, soft_wrap=True)
+        return 1
+    console.print(f"ALLOWED  {what}", style="bold red")
+    return 1
+
+
+def main() -> int:
+    """Run all attempts."""
+    console = Console()
+    try:
+        allowed = asyncio.run(attempts(load_settings(CLI_CONFIG), console))
+    except SecureTransportError as err:
+        console.print(f"demo.denied: {err}", markup=False)
+        return 2
+    return 1 if allowed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
