@@ -166,7 +166,7 @@ class Link:
             raise
         try:
             await self._prepare(new, leaf, old_identity if old else None)
-        except SecureTransportError:
+        except (SecureTransportError, asyncio.CancelledError):
             self._telemetry.moves.labels(reason, "failed").inc()
             await new.close()
             raise

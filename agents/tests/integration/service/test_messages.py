@@ -190,7 +190,8 @@ async def test_forged_directory_entry_is_not_believed(scene: Scene) -> None:
     path = f"directory/keys/{key_id}"
     held = await scene.authority.store.kv_get(path)
     assert held is not None
-    forged = {"entry": held.value["entry"] | {"index": 1}}
+    entry = held.value["entry"]
+    forged = {"entry": entry | {"index": 1 - entry["index"]}}
     await scene.authority.store.kv_put(path, forged, cas=held.cas)
     await scene.consume()
     await scene.send(1)

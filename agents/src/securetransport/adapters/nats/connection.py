@@ -23,6 +23,7 @@ from securetransport.adapters.nats.errors import translate, translate_api
 from securetransport.adapters.nats.message import HEADER_MESSAGE_ID, Message, StoredMessage
 from securetransport.adapters.nats.pull import PullSubscription
 from securetransport.adapters.nats.state import ConnectionState
+from securetransport.adapters.nats.transport import QuickTransport
 from securetransport.core.errors import BusUnavailableError
 
 MessageHandler = Callable[[Message], Awaitable[None]]
@@ -285,10 +286,10 @@ class Connection(ConnectionState):
             self.abandon_transport()
 
     def abandon_transport(self) -> None:
-        """Close the socket whatever nats-py believes its state is."""
+        """Give the socket back whatever nats-py believes its state is."""
         transport = self._client._transport  # noqa: SLF001  # close() skips it after a failed connect
-        if transport is not None:
-            transport.close()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
+        if isinstance(transport, QuickTransport):
+            transport.abort()
 
     # --- for this package --------------------------------------------------------------------
 

@@ -71,3 +71,9 @@ class QuickTransport(TcpTransport):
         except (OSError, TimeoutError):
             # The connection is being given up; how its end looked like changes nothing.
             self._io_writer.transport.abort()
+
+    def abort(self) -> None:
+        """Give the socket back at once; what was not sent is lost."""
+        for writer in (self._io_writer, self._bare_io_writer):
+            if writer is not None:
+                writer.transport.abort()
