@@ -8,81 +8,38 @@ works at all, it first does something it may do.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from pathlib import Path
 
 from rich.console import Console
 
 from demo.evidence import GATEKEEPER
 from demo.platform import CLI_CONFIG
-from securetransport.adapters.files import write_atomic
-from securetransport.adapters.nats import Bus, Connection
-from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
-from securetransport.adapters.openbao.login import AppRoleFiles, login
-from securetransport.adapters.tls import client_context
+from securetransport.adapters.nats import Connection
+from securetransport.adapters.openbao import OpenBaoStore
+from securetransport.cli.session import connection, visit
 from securetransport.cli.settings import CliSettings, load_settings
-from securetransport.core import names, trust
-from securetransport.core.authority_keys import AuthorityKeys
-from securetransport.core.clock import SystemClock
+from securetransport.core import names
 from securetransport.core.epochs import EpochNumber
 from securetransport.core.errors import PermissionDeniedError, SecureTransportError
 from securetransport.core.names import ServiceId, Topic
 
 _ME = ServiceId("gatekeeper")
-_LEAF_LIFE = timedelta(seconds=60)
-_SKEW = timedelta(minutes=1)
 
 Attempt = Callable[[], Awaitable[object]]
 
 
 async def attempts(settings: CliSettings, console: Console) -> int:
     """Try everything; returns how many attempts were allowed."""
-    files = AppRoleFiles(GATEKEEPER / "role-id", GATEKEEPER / "secret-id")
-    token = login(settings.openbao_addresses, settings.openbao_ca_file, files)
-    with tempfile.TemporaryDirectory(prefix="securetransport-denied-") as folder:
-        token_file = Path(folder) / "token"
-        write_atomic(token_file, token.encode())
-        store = OpenBaoStore(settings.openbao_addresses, settings.openbao_ca_file, token_file)
-        try:
-            bus = await _connect(settings, store)
-            try:
-                return await _try_all(store, bus, console)
-            finally:
-                await bus.close()
-        finally:
-            await store.write("auth/token/revoke-self", {})
-            store.close()
-
-
-async def _connect(settings: CliSettings, store: OpenBaoStore) -> Connection:
-    entry = await store.kv_get(names.KV_TRUST_BUNDLE)
-    if entry is None:
-        raise SecureTransportError("there is no trust bundle yet; is the platform up?")
-    accepted = trust.accept_trust(
-        base64.b64decode(str(entry.value["document"])),
-        AuthorityKeys.from_json(settings.authority_keys_file.read_text()).lookup,
-        at=SystemClock().now(),
-        newest=None,
-        skew=_SKEW,
+    stolen = settings.model_copy(
+        update={
+            "role_id_file": GATEKEEPER / "role-id",
+            "secret_id_file": GATEKEEPER / "secret-id",
+        }
     )
-    identity = await OpenBaoLeafSource(
-        store,
-        settings.trust_domain,
-        _ME,
-        names.instance_id(_ME, "stolen"),
-        ttl=_LEAF_LIFE,
-    ).issue()
-    return await Bus().connect(
-        settings.nats_servers,
-        client_context(trust.anchors(accepted.bundle), identity),
-        name="stolen",
-        inbox_prefix=names.inbox_prefix(_ME),
-    )
+    async with visit(stolen, _ME, "stolen") as held, connection(stolen, held) as bus:
+        return await _try_all(held.store, bus, console)
 
 
 async def _try_all(store: OpenBaoStore, bus: Connection, console: Console) -> int:

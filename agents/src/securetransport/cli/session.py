@@ -26,6 +26,7 @@ from securetransport.core import names, trust
 from securetransport.core.authority_keys import AuthorityKeys
 from securetransport.core.clock import SystemClock
 from securetransport.core.errors import NotFoundError, SecureTransportError
+from securetransport.core.names import InstanceId, ServiceId
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.trust import AcceptedTrust
 
@@ -39,19 +40,28 @@ class Visit:
     """What a command may use.
 
     Attributes:
-        store: OpenBao as AppRole ``admin``.
-        identity: A leaf of ``admin``.
+        service: As whom.
+        store: OpenBao, logged in.
+        identity: A leaf of the service.
         trust: The verified trust set.
     """
 
+    service: ServiceId
     store: OpenBaoStore
     identity: TlsIdentity
     trust: AcceptedTrust
 
 
 @asynccontextmanager
-async def visit(settings: CliSettings) -> AsyncIterator[Visit]:
+async def visit(
+    settings: CliSettings, service: ServiceId = names.ADMIN, replica: str = "cli"
+) -> AsyncIterator[Visit]:
     """Log in and prepare an identity; on exit the token is revoked and nothing stays on disk.
+
+    Args:
+        settings: Where things are, and the AppRole files of ``service``.
+        service: As whom.
+        replica: Second half of the instance id in the leaf's common name.
 
     Raises:
         SecureTransportError: OpenBao refuses or is away, or there is no trust bundle yet.
@@ -67,7 +77,8 @@ async def visit(settings: CliSettings) -> AsyncIterator[Visit]:
         store = OpenBaoStore(settings.openbao_addresses, settings.openbao_ca_file, token_file)
         try:
             accepted = await _trust(settings, store)
-            yield Visit(store, await _leaf(settings, store), accepted)
+            leaf = await _leaf(settings, store, names.instance_id(service, replica))
+            yield Visit(service, store, leaf, accepted)
         finally:
             await store.write("auth/token/revoke-self", {})
             store.close()
@@ -75,13 +86,13 @@ async def visit(settings: CliSettings) -> AsyncIterator[Visit]:
 
 @asynccontextmanager
 async def connection(settings: CliSettings, held: Visit) -> AsyncIterator[Connection]:
-    """Connect as ``admin``; keep it shorter than ten seconds."""
+    """Connect as the visitor; keep it shorter than ten seconds."""
     context = client_context(trust.anchors(held.trust.bundle), held.identity)
     bus = await Bus().connect(
         settings.nats_servers,
         context,
         name="securetransport-cli",
-        inbox_prefix=names.inbox_prefix(names.ADMIN),
+        inbox_prefix=names.inbox_prefix(held.service),
     )
     try:
         yield bus
@@ -117,11 +128,11 @@ async def _trust(settings: CliSettings, store: OpenBaoStore) -> AcceptedTrust:
     )
 
 
-async def _leaf(settings: CliSettings, store: OpenBaoStore) -> TlsIdentity:
+async def _leaf(settings: CliSettings, store: OpenBaoStore, instance: InstanceId) -> TlsIdentity:
     return await OpenBaoLeafSource(
         store,
         settings.trust_domain,
-        names.ADMIN,
-        names.instance_id(names.ADMIN, "cli"),
+        names.service_of(instance),
+        instance,
         ttl=timedelta(seconds=settings.leaf_seconds),
     ).issue()
