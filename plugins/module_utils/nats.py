@@ -157,8 +157,9 @@ async def _connect(params: dict[str, Any], context: ssl.SSLContext, deadline: fl
     async def remember(error: Exception) -> None:
         seen.append(str(error) or type(error).__name__)
 
+    client = nats.aio.client.Client()
     try:
-        return await nats.connect(
+        await client.connect(
             servers=params["servers"],
             tls=context,
             name="ansible",
@@ -170,11 +171,22 @@ async def _connect(params: dict[str, Any], context: ssl.SSLContext, deadline: fl
             error_cb=remember,
         )
     except (nats.errors.Error, OSError, TimeoutError) as err:
+        await _abandon(client)
         reason = str(err) or (seen[-1] if seen else type(err).__name__)
         listed = ", ".join(params["servers"])
         raise UnreachableError(
             f"no NATS server of {listed} accepts a connection: {reason}"
         ) from err
+    return client
+
+
+async def _abandon(client: Any) -> None:
+    """Give back the socket of a connection that failed; nats-py leaves it to the collector."""
+    transport = client._transport  # noqa: SLF001  # there is no public way to it
+    writers = {getattr(transport, name, None) for name in ("_io_writer", "_bare_io_writer")}
+    for writer in writers - {None}:
+        writer.transport.abort()
+    await asyncio.sleep(0)
 
 
 def _tls_context(params: dict[str, Any]) -> ssl.SSLContext:
