@@ -26,6 +26,7 @@ BIN = Path(sys.executable).parent
 BUILD = ROOT / "build"
 COLLECTION = BUILD / "sanity" / "ansible_collections" / "securetransport" / "platform"
 SANITY_HOME = ROOT / ".ansible" / "sanity-home"  # ansible-test keeps its environments at home
+LINK = ROOT / ".ansible" / "collections" / "ansible_collections"
 PYTHON_FOLDERS = ("agents", "plugins", "demo", "tests", "tools", "noxfile.py")
 YAML_FOLDERS = ("playbooks", "roles", "inventories", "plugins", "meta", "galaxy.yml", "changelogs")
 SHIPPED = (
@@ -155,6 +156,11 @@ def types(session: Session) -> None:
     config = "--config-file=agents/pyproject.toml"
     run(session, "mypy", config, "agents/src/securetransport", "noxfile.py")
     run(session, "mypy", config, "--package", "demo")
+    # Modules import each other by their collection's name, so they are found through the link.
+    plugins = LINK / "securetransport" / "platform" / "plugins"
+    path = os.pathsep.join((str(LINK.parent), str(ROOT / "agents" / "src")))
+    names = ("--namespace-packages", "--explicit-package-bases")
+    run(session, "mypy", config, *names, str(plugins), MYPYPATH=path)
 
 
 @gate("imports", 20)

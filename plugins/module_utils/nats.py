@@ -30,7 +30,7 @@ from ansible_collections.securetransport.platform.plugins.module_utils.errors im
 from ansible_collections.securetransport.platform.plugins.module_utils.version import is_at_least
 
 try:
-    import nats
+    import nats.aio.client
     import nats.errors
 except ImportError:
     HAS_NATS = False
@@ -167,7 +167,7 @@ async def _connect(params: dict[str, Any], context: ssl.SSLContext, deadline: fl
             allow_reconnect=False,
             connect_timeout=max(1, int(deadline - time.monotonic())),
             max_reconnect_attempts=_ATTEMPTS_PER_SERVER,
-            reconnect_time_wait=_POLL_SECONDS,
+            reconnect_time_wait=_POLL_SECONDS,  # type: ignore[arg-type]  # it is slept for
             error_cb=remember,
         )
     except (nats.errors.Error, OSError, TimeoutError) as err:
@@ -184,8 +184,9 @@ async def _abandon(client: Any) -> None:
     """Give back the socket of a connection that failed; nats-py leaves it to the collector."""
     transport = client._transport  # noqa: SLF001  # there is no public way to it
     writers = {getattr(transport, name, None) for name in ("_io_writer", "_bare_io_writer")}
-    for writer in writers - {None}:
-        writer.transport.abort()
+    for writer in writers:
+        if writer is not None:
+            writer.transport.abort()
     await asyncio.sleep(0)
 
 
