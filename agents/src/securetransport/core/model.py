@@ -3,6 +3,9 @@
 Bodies of the authority's signed documents are strict JSON (unknown fields are refused), so that a
 person can read them with ``bao kv get``; :mod:`securetransport.core.documents` wraps them in a
 signed envelope. Business messages are Avro, see :mod:`securetransport.core.envelope`.
+
+All bodies stand in one file, longer than others, because they are read side by side: most fields
+appear in two of them.
 """
 
 from __future__ import annotations
