@@ -226,7 +226,8 @@ def prepare_sanity_home(session: Session) -> None:
         stamp.write_text(made_from, encoding="utf-8")
     settings = SANITY_HOME / ".config" / "pip" / "pip.conf"
     settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text(f"[install]\nno-index = true\nfind-links = {wheels}\n", encoding="utf-8")
+    told = f"[install]\nno-index = true\nno-compile = true\nfind-links = {wheels}\n"
+    settings.write_text(told, encoding="utf-8")
     cache = SANITY_HOME / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     # The name carries the pip version that the locked ansible-test would download.
