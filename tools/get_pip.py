@@ -5,7 +5,7 @@ sanity session puts this one into its cache instead, so that no unnamed code is 
 Arguments (the pip version that ansible-test prefers) are ignored.
 
 The bundled wheel is unpacked in place, because a fresh checkout does it nine times and
-``ensurepip`` takes seconds. Debian keeps the wheel elsewhere; there ``ensurepip`` does it.
+``ensurepip`` takes seconds; where no wheel is found, it does it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
-bundled = sorted((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+FOLDERS = (
+    Path(ensurepip.__file__).parent / "_bundled",
+    Path("/usr/share/python-wheels"),  # Debian and Ubuntu
+)
+
+bundled = [wheel for folder in FOLDERS for wheel in sorted(folder.glob("pip-*.whl"))]
 if bundled:
-    with zipfile.ZipFile(bundled[-1]) as wheel:
+    with zipfile.ZipFile(bundled[0]) as wheel:
         wheel.extractall(sysconfig.get_path("purelib"))
 else:
     ensurepip.bootstrap()
