@@ -258,6 +258,19 @@ async def test_certificate_without_user_is_refused(broker: Broker, issuer: Issue
         )
 
 
+async def test_refused_connection_ends_by_itself(broker: Broker, issuer: Issuer) -> None:
+    """A time limit works by cancelling, and nats-py may swallow that; attempts are bounded too."""
+    async with asyncio.timeout(20):
+        with pytest.raises(PermissionDeniedError):
+            await Bus().connect(
+                [broker.url],
+                context(issuer, "stranger"),
+                name="x",
+                inbox_prefix="_INBOX.stranger",
+                timeouts=BusTimeouts(connect=60),
+            )
+
+
 async def test_reconnect_uses_the_replaced_context(connect: Connect, broker: Broker) -> None:
     fresh = Issuer.make(101)
     sender = await connect("sender")

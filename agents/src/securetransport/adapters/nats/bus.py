@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import nats.errors as nats_errors
 
@@ -14,6 +15,10 @@ from securetransport.adapters.nats.errors import translate
 from securetransport.adapters.nats.events import EventHandler
 from securetransport.adapters.nats.transport import QuickTransport
 from securetransport.core.errors import SecureTransportError
+
+# nats-py swallows a cancellation that meets one of its own; without a bound on its attempts a
+# refused first connection could then go on for ever. Once it is up, a connection never gives up.
+_FIRST_ATTEMPTS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class Bus:
                     inbox_prefix=inbox_prefix,
                     connect_timeout=limits.server,  # type: ignore[arg-type]  # a float is fine
                     reconnect_time_wait=limits.reconnect_wait,  # type: ignore[arg-type]  # as above
-                    max_reconnect_attempts=-1,
+                    max_reconnect_attempts=_FIRST_ATTEMPTS,
                     ping_interval=limits.ping,  # type: ignore[arg-type]  # as above
                     max_outstanding_pings=2,
                     pending_size=8 * 1024 * 1024,
@@ -95,6 +100,7 @@ class Bus:
                     closed_cb=connection.on_closed,
                     lame_duck_mode_cb=connection.on_lame_duck,
                 )
+                client.options["max_reconnect_attempts"] = -1
                 # A server that refuses a TLS 1.3 client says so only after the handshake.
                 await client.flush()
                 await connection.start()

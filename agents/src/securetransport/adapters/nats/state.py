@@ -212,7 +212,9 @@ class ConnectionState:
             self._emit(BusEventKind.PERMISSION_DENIED, text)
             return
         repeated = str(error) == self._last_error and not self._up.is_set()
-        self._last_error = str(error) or type(error).__name__
+        is_told = is_authorization_refusal(self._last_error) and is_closing_noise(error)
+        if self._up.is_set() or not is_told:  # why a server refuses says more than that it closes
+            self._last_error = str(error) or type(error).__name__
         if not self._up.is_set():
             self._slow_down()
         if self._is_closing or repeated or (self._up.is_set() and is_closing_noise(error)):
