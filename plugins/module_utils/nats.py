@@ -183,10 +183,12 @@ async def _connect(params: dict[str, Any], context: ssl.SSLContext, deadline: fl
 async def _abandon(client: Any) -> None:
     """Give back the socket of a connection that failed; nats-py leaves it to the collector."""
     transport = client._transport  # noqa: SLF001  # there is no public way to it
-    writers = {getattr(transport, name, None) for name in ("_io_writer", "_bare_io_writer")}
-    for writer in writers:
-        if writer is not None:
-            writer.transport.abort()
+    tls, tcp = (getattr(transport, name, None) for name in ("_io_writer", "_bare_io_writer"))
+    # The first releases of Python 3.11 fail to abort a TLS transport that was closed twice.
+    if tls is not None and not tls.transport.is_closing():
+        tls.transport.abort()
+    if tcp is not None:
+        tcp.transport.abort()
     await asyncio.sleep(0)
 
 

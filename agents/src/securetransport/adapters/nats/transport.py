@@ -70,10 +70,15 @@ class QuickTransport(TcpTransport):
             await asyncio.wait_for(self._io_writer.wait_closed(), 2 * _SHUTDOWN_SECONDS)
         except (OSError, TimeoutError):
             # The connection is being given up; how its end looked like changes nothing.
-            self._io_writer.transport.abort()
+            self.abort()
 
     def abort(self) -> None:
-        """Give the socket back at once; what was not sent is lost."""
-        for writer in (self._io_writer, self._bare_io_writer):
-            if writer is not None:
-                writer.transport.abort()
+        """Give the socket back at once; what was not sent is lost.
+
+        A TLS transport that is closing is left alone, since the first releases of Python 3.11 fail
+        to abort one that was closed twice; the TCP transport below it has the socket.
+        """
+        if self._io_writer is not None and not self._io_writer.transport.is_closing():
+            self._io_writer.transport.abort()
+        if self._bare_io_writer is not None:
+            self._bare_io_writer.transport.abort()
