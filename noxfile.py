@@ -150,7 +150,7 @@ def lint(session: Session) -> None:
     run(session, "ruff", "format", "--check", *folders)
 
 
-@gate("types", 120)
+@gate("types", 60)
 def types(session: Session) -> None:
     """Mypy, strict."""
     config = "--config-file=agents/pyproject.toml"
@@ -169,7 +169,7 @@ def imports(session: Session) -> None:
     run(session, "lint-imports", "--no-logo")
 
 
-@gate("gates", 60)
+@gate("gates", 30)
 def gates(session: Session) -> None:
     """The gates themselves: planted wrong imports are refused, a wrong Python gets one line."""
     pytest(session, "gates", *present(session, "tests/gates"))
@@ -182,14 +182,14 @@ def yaml(session: Session) -> None:
     run(session, "yamllint", "--strict", *folders, ".yamllint", ".pre-commit-config.yaml")
 
 
-@gate("ansible-lint", 120)
+@gate("ansible-lint", 60)
 def ansible_lint(session: Session) -> None:
     """Ansible-lint, production profile, without network."""
     present(session, "roles", "playbooks")
     run(session, "ansible-lint", "--offline", "--strict", "--profile", "production")
 
 
-@gate("sanity", 240)
+@gate("sanity", 120)
 def sanity(session: Session) -> None:
     """`ansible-test sanity` over a copy that lies where it wants a collection; no ignore file."""
     present(session, "plugins/modules")
@@ -240,13 +240,13 @@ def unit(session: Session) -> None:
     pytest(session, "unit", "-n", "2", *present(session, "agents/tests/unit"))
 
 
-@gate("modules", 120)
+@gate("modules", 60)
 def modules(session: Session) -> None:
     """The Ansible modules against real servers."""
     pytest(session, "modules", *present(session, "tests/integration_modules"))
 
 
-@gate("integration", 240)
+@gate("integration", 300)
 def integration(session: Session) -> None:
     """Adapters, SDK and agents against real OpenBao and NATS."""
     pytest(session, "integration", *present(session, "agents/tests/integration"))
