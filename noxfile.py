@@ -142,7 +142,7 @@ def pytest(session: Session, name: str, *arguments: str) -> None:
     )
 
 
-@gate("lint", 20)
+@gate("lint", 10)
 def lint(session: Session) -> None:
     """Ruff: rules and formatting of every Python file."""
     folders = present(session, *PYTHON_FOLDERS)
@@ -150,7 +150,7 @@ def lint(session: Session) -> None:
     run(session, "ruff", "format", "--check", *folders)
 
 
-@gate("types", 60)
+@gate("types", 40)
 def types(session: Session) -> None:
     """Mypy, strict."""
     config = "--config-file=agents/pyproject.toml"
@@ -163,33 +163,33 @@ def types(session: Session) -> None:
     run(session, "mypy", config, *names, str(plugins), MYPYPATH=path)
 
 
-@gate("imports", 20)
+@gate("imports", 10)
 def imports(session: Session) -> None:
     """The import contract of docs/architecture.md, "Packages"."""
     run(session, "lint-imports", "--no-logo")
 
 
-@gate("gates", 30)
+@gate("gates", 20)
 def gates(session: Session) -> None:
     """The gates themselves: planted wrong imports are refused, a wrong Python gets one line."""
     pytest(session, "gates", *present(session, "tests/gates"))
 
 
-@gate("yaml", 20)
+@gate("yaml", 10)
 def yaml(session: Session) -> None:
     """Yamllint, strict."""
     folders = present(session, *YAML_FOLDERS)
     run(session, "yamllint", "--strict", *folders, ".yamllint", ".pre-commit-config.yaml")
 
 
-@gate("ansible-lint", 60)
+@gate("ansible-lint", 50)
 def ansible_lint(session: Session) -> None:
     """Ansible-lint, production profile, without network."""
     present(session, "roles", "playbooks")
     run(session, "ansible-lint", "--offline", "--strict", "--profile", "production")
 
 
-@gate("sanity", 120)
+@gate("sanity", 90)
 def sanity(session: Session) -> None:
     """`ansible-test sanity` over a copy that lies where it wants a collection; no ignore file."""
     present(session, "plugins/modules")
@@ -246,25 +246,25 @@ def modules(session: Session) -> None:
     pytest(session, "modules", *present(session, "tests/integration_modules"))
 
 
-@gate("integration", 300)
+@gate("integration", 280)
 def integration(session: Session) -> None:
     """Adapters, SDK and agents against real OpenBao and NATS."""
     pytest(session, "integration", *present(session, "agents/tests/integration"))
 
 
-@gate("idempotence", 300)
+@gate("idempotence", 280)
 def idempotence(session: Session) -> None:
     """`site.yml` twice on the local platform; the second run changes nothing."""
     pytest(session, "idempotence", "--exitfirst", *present(session, "tests/idempotence"))
 
 
-@gate("docs", 20)
+@gate("docs", 10)
 def docs(session: Session) -> None:
     """Mkdocs, strict: no dead link, no page outside the map."""
     run(session, "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(BUILD / "site"))
 
 
-@gate("reuse", 20)
+@gate("reuse", 10)
 def reuse(session: Session) -> None:
     """Every file has a licence and a copyright holder."""
     run(session, "reuse", "lint", "--quiet", REUSE_ENCODING_MODULE="charset_normalizer")
