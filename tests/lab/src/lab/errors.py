@@ -1,0 +1,19 @@
+"""What the lab says when it cannot do what was asked: one line, with what to do."""
+
+from __future__ import annotations
+
+
+class LabError(Exception):
+    """A reason a person can act on; the command line prints it as one line and exits with 1.
+
+    Args:
+        what: What is wrong, naming the thing.
+        remedy: What to do about it; may be empty where nothing can be done.
+        log: Lines that explain it, such as the end of a component's log.
+    """
+
+    def __init__(self, what: str, remedy: str = "", log: str = "") -> None:
+        super().__init__(f"{what}; {remedy}" if remedy else what)
+        self.what = what
+        self.remedy = remedy
+        self.log = log
