@@ -1,8 +1,8 @@
 """Every check by name: ``.venv/bin/nox -l``; ``make test`` and CI run these same names.
 
 Sessions use the environment that ``tools/bootstrap.py`` made, so they start at once and test what
-is locked. None is skipped: one that would find nothing to check fails. ``lock`` runs only when it
-is named. At the end a table shows what each stage took and may take.
+is locked. None is skipped: one that would find nothing to check fails. ``lab`` and ``lock`` run
+only when they are named. At the end a table shows what each stage took and may take.
 """
 
 from __future__ import annotations
@@ -28,7 +28,17 @@ COLLECTION = BUILD / "sanity" / "ansible_collections" / "securetransport" / "pla
 SANITY_HOME = ROOT / ".ansible" / "sanity-home"  # ansible-test keeps its environments at home
 LINK = ROOT / ".ansible" / "collections" / "ansible_collections"
 PYTHON_FOLDERS = ("agents", "plugins", "demo", "tests", "tools", "noxfile.py")
-YAML_FOLDERS = ("playbooks", "roles", "inventories", "plugins", "meta", "galaxy.yml", "changelogs")
+YAML_FOLDERS = (
+    "playbooks",
+    "roles",
+    "inventories",
+    "plugins",
+    "meta",
+    "galaxy.yml",
+    "changelogs",
+    "tests/lab",
+)
+LAB = ROOT / "tests" / "lab"
 SHIPPED = (
     "galaxy.yml",
     "meta",
@@ -89,12 +99,14 @@ def gate(
 
 @atexit.register
 def print_time_table() -> None:
-    """Show what every stage took; ``build/gates.json`` has the same for other tools."""
+    """Show what every stage took; ``build/gates.json`` keeps the newest row of each."""
     if not _stages:
         return
     BUILD.mkdir(exist_ok=True)
-    rows = [asdict(stage) for stage in _stages]
-    (BUILD / "gates.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    file = BUILD / "gates.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    rows = {row["name"]: row for row in (*known, *map(asdict, _stages))}
+    file.write_text(json.dumps([*rows.values()], indent=2) + "\n", encoding="utf-8")
     print(f"\n{'stage':<18}{'took s':>8}{'budget s':>10}  result")
     for stage in _stages:
         late = "  over its budget" if stage.took_seconds > stage.budget_seconds else ""
@@ -156,6 +168,11 @@ def types(session: Session) -> None:
     config = "--config-file=agents/pyproject.toml"
     run(session, "mypy", config, "agents/src/securetransport", "noxfile.py")
     run(session, "mypy", config, "--package", "demo")
+    lab = str(LAB / "src")
+    run(session, "mypy", config, "--package", "lab", MYPYPATH=lab)
+    # A node's first process runs alone, with the Python of the node.
+    node = ("--python-version=3.13", str(LAB / "src" / "lab" / "node" / "init.py"))
+    run(session, "mypy", config, *node, MYPYPATH=lab)
     # Modules import each other by their collection's name, so they are found through the link.
     plugins = LINK / "securetransport" / "platform" / "plugins"
     path = os.pathsep.join((str(LINK.parent), str(ROOT / "agents" / "src")))
@@ -236,8 +253,9 @@ def prepare_sanity_home(session: Session) -> None:
 
 @gate("unit", 30)
 def unit(session: Session) -> None:
-    """The agents' unit tests: no socket, no server."""
-    pytest(session, "unit", "-n", "2", *present(session, "agents/tests/unit"))
+    """The unit tests of agents and lab: no socket, no server."""
+    folders = present(session, "agents/tests/unit", "tests/lab/tests/unit")
+    pytest(session, "unit", "-n", "2", *folders)
 
 
 @gate("modules", 60)
@@ -256,6 +274,13 @@ def integration(session: Session) -> None:
 def idempotence(session: Session) -> None:
     """`site.yml` twice on the local platform; the second run changes nothing."""
     pytest(session, "idempotence", "--exitfirst", *present(session, "tests/idempotence"))
+
+
+@gate("lab", 505, default=False)
+def lab(session: Session) -> None:
+    """Three real Kubernetes clusters: up, used, hurt, down, nothing left; root on Linux only."""
+    # The first test waits for the clusters: its limit is theirs.
+    pytest(session, "lab", "--timeout=300", *present(session, "tests/lab/tests/cluster"))
 
 
 @gate("docs", 10)

@@ -20,7 +20,12 @@ PYTHON = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "securetransport-lock.sha256")
 REQUIREMENTS = os.path.join(ROOT, "requirements")
 COLLECTION = os.path.join(ROOT, ".ansible", "collections", "ansible_collections", "securetransport")
-INPUTS = ("requirements/bootstrap.txt", "requirements/dev.txt", "agents/pyproject.toml")
+PROJECTS = ("agents", "tests/lab")
+INPUTS = (
+    "requirements/bootstrap.txt",
+    "requirements/dev.txt",
+    *[project + "/pyproject.toml" for project in PROJECTS],
+)
 OLDEST = (3, 11)
 NEWEST = (3, 13)
 
@@ -106,7 +111,9 @@ def make_environment(python):
     locked = os.path.join(REQUIREMENTS, "dev.txt")
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     wanted = ["--require-hashes", "-r"]
-    agents = ["--no-build-isolation", "--no-deps", "--editable", os.path.join(ROOT, "agents")]
+    ours = ["--no-build-isolation", "--no-deps"]
+    for project in PROJECTS:
+        ours += ["--editable", os.path.join(ROOT, *project.split("/"))]
     has_uv = not subprocess.call(
         [*pip, "--only-binary", ":all:", *wanted, bootstrap],
         stdout=subprocess.DEVNULL,
@@ -117,7 +124,7 @@ def make_environment(python):
     else:
         print("bootstrap: no uv for this machine; pip does it, more slowly", flush=True)
     run([*pip, *wanted, locked], "installing requirements/dev.txt")
-    run([*pip, *agents], "installing the agents")
+    run([*pip, *ours], "installing the agents and the lab")
 
 
 def make_link_tree():
