@@ -17,3 +17,7 @@ class LabError(Exception):
         self.what = what
         self.remedy = remedy
         self.log = log
+
+
+class PointlessError(LabError):
+    """What was waited for cannot come any more; a wait ends at once with it."""

@@ -1,8 +1,8 @@
 """Where the lab keeps things: a cache that stays, and a state that ``down`` removes.
 
 Cache:  ``$SECURETRANSPORT_LAB_CACHE``, or ``~/.cache/securetransport-lab``.
-State:  ``$SECURETRANSPORT_LAB_STATE``, or ``/var/lib/securetransport-lab``. It is one for the machine,
-because bridges and address ranges are, too.
+State:  ``$SECURETRANSPORT_LAB_STATE``, or ``/var/lib/securetransport-lab``. It is one for the
+machine, because bridges and address ranges are, too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DATA = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Cache:
-    """What is built once and kept; every entry's name carries the digest of what it is made from."""
+    """What is built once and kept; an entry's name carries the digest of what it is made from."""
 
     root: Path
 
@@ -86,6 +86,11 @@ class ClusterState:
         return self.root / "node" / "pki"
 
     @property
+    def complete(self) -> Path:
+        """Exists when the cluster was brought up to the end."""
+        return self.root / "complete"
+
+    @property
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig, mode 0600."""
         return self.root / "admin.kubeconfig"
@@ -109,7 +114,7 @@ class State:
 
     @property
     def host(self) -> Path:
-        """What was changed on the machine, with what was there before; written before the change."""
+        """What was changed on the machine, and what was there before; written before the change."""
         return self.root / "host.json"
 
     def of(self, cluster: Cluster) -> ClusterState:

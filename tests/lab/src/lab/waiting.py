@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from lab.errors import LabError
+from lab.errors import LabError, PointlessError
 
 
 def wait_for(
@@ -21,7 +21,7 @@ def wait_for(
     Args:
         what: Named in the error: ``"the API server of c1"``.
         condition: ``True`` when it holds; a text says what is missing. An error of the lab counts
-            as missing, with its text.
+            as missing, with its text; a :class:`PointlessError` ends the wait.
         limit_seconds: Longest wait.
         every_seconds: Pause between two looks.
         explain: The log that explains a failure.
@@ -37,6 +37,8 @@ def wait_for(
         seen: bool | str
         try:
             seen = condition()
+        except PointlessError:
+            raise
         except LabError as error:
             seen = error.what
         took = time.monotonic() - begun
