@@ -81,6 +81,20 @@ def write_leaf(folder: Path, name: str, issuer: Authority, *, uri: str | None = 
     )
 
 
+# Python 3.13 accepts only a CA that says what its key is for.
+_CA_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 def _certificate(
     name: str,
     key: ec.EllipticCurvePrivateKey,
@@ -109,7 +123,9 @@ def _certificate(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
         )
     )
-    if not is_ca:
+    if is_ca:
+        builder = builder.add_extension(_CA_USAGE, critical=True)
+    else:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(issuer.key if issuer else signer, hashes.SHA256())
 

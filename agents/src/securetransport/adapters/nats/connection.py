@@ -154,12 +154,17 @@ class Connection(ConnectionState):
     async def flush(self, timeout_seconds: float | None = None) -> None:
         """Return when the server has processed everything sent before.
 
+        nats-py writes the PING of its flush past commands that wait for its own flusher. When the
+        first PONG is here, those were written; so the second PING is behind them.
+
         Raises:
             BusUnavailableError: No answer in time.
         """
         limit = timeout_seconds or self._request_seconds
         try:
-            await asyncio.wait_for(self._client.flush(), limit)
+            async with asyncio.timeout(limit):
+                await self._client.flush()
+                await self._client.flush()
         except (*_NATS_ERRORS, AttributeError, AssertionError) as error:
             raise translate(error, "flush") from error
 
