@@ -1,0 +1,48 @@
+"""CoreDNS: names in the cluster, of its load balancers and of the other clusters' ones."""
+
+from __future__ import annotations
+
+from lab.addons.context import Context
+from lab.addons.manifests import render
+from lab.plan import LARGEST, Cluster
+from lab.waiting import wait_for
+
+_ASSIGN_SECONDS = 120.0
+
+
+def install(context: Context) -> None:
+    """Install CoreDNS; it is ready when its pod is and other clusters have an address to ask.
+
+    Raises:
+        LabError: It did not become ready.
+    """
+    cluster = context.cluster
+    context.kubectl.apply(render("coredns", cluster, {"others": others(cluster)}))
+    context.kubectl.rollout("deployment/coredns", namespace="kube-system")
+    wanted = str(cluster.dns_balancer)
+
+    def assigned() -> bool | str:
+        path = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}"
+        seen = context.kubectl.run("get", "service", "lab-dns", "--namespace=kube-system", path)
+        return seen == wanted or f"it has {seen or 'no address'}"
+
+    wait_for(
+        f"address {wanted} of {cluster.name}'s names",
+        assigned,
+        limit_seconds=_ASSIGN_SECONDS,
+        every_seconds=0.5,
+        explain=lambda: context.kubectl.explain("metallb-system"),
+    )
+
+
+def others(cluster: Cluster) -> str:
+    """Return the Corefile's blocks for the load balancers of the other clusters.
+
+    Every cluster of the plan has one, up or not, so that one which comes up later is known.
+    """
+    numbers = [number for number in range(1, LARGEST + 1) if number != cluster.number]
+    return "\n    ".join(_block(Cluster(number)) for number in numbers)
+
+
+def _block(other: Cluster) -> str:
+    return f"{other.domain}:1053 {{\n        import other {other.dns_balancer}\n    }}"

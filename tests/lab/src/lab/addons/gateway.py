@@ -1,0 +1,32 @@
+"""The kinds of the Gateway API: nothing in the lab acts on them, they check what is applied."""
+
+from __future__ import annotations
+
+from lab.addons.context import Context
+from lab.addons.manifests import joined
+from lab.waiting import wait_for
+
+_KINDS = ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants")
+_SERVED_SECONDS = 60.0
+
+
+def install(context: Context) -> None:
+    """Install the kinds and return when the API server serves them.
+
+    Raises:
+        LabError: It does not.
+    """
+    context.kubectl.apply(joined(context.tools.data("gateway-api")))
+    names = [f"customresourcedefinition/{kind}.gateway.networking.k8s.io" for kind in _KINDS]
+
+    def served() -> bool:
+        # A kind without any condition yet is an error to kubectl, no reason to wait.
+        context.kubectl.run("wait", "--for=condition=Established", "--timeout=20s", *names)
+        return True
+
+    wait_for(
+        f"the Gateway API of {context.cluster.name}",
+        served,
+        limit_seconds=_SERVED_SECONDS,
+        every_seconds=0.5,
+    )
