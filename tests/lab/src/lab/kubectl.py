@@ -31,7 +31,7 @@ class Kubectl:
         Raises:
             LabError: It failed.
         """
-        command = [self.program, f"--kubeconfig={self.kubeconfig}", *arguments]
+        command: list[str | Path] = [self.program, f"--kubeconfig={self.kubeconfig}", *arguments]
         return run(command, given=given, limit_seconds=limit_seconds)
 
     def apply(self, manifest: str, *, namespace: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def write_node_files(cluster: Cluster, etc: Path) -> None:
     (etc / "hostname").write_text(f"{cluster.name}\n")
     (etc / "hosts").write_text(f"127.0.0.1 localhost\n{cluster.node} {cluster.name}\n")
     (etc / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    (etc / "machine-id").write_text(f"{hashlib.sha256(cluster.name.encode()).hexdigest()[:32]}\n")
 
 
 def _containerd(runc: Path, cni: Path) -> str:

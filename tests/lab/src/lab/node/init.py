@@ -79,6 +79,7 @@ class Node:
         }
         self.selector = selectors.DefaultSelector()
         self.told = ""
+        self.refusals: dict[str, str] = {}
 
     def serve(self) -> None:
         """Run for ever."""
@@ -121,7 +122,10 @@ class Node:
         try:
             with urllib.request.urlopen(url, timeout=1, context=trust) as answer:  # noqa: S310
                 return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
+        except (OSError, urllib.error.URLError) as error:
+            if self.refusals.get(url) != str(error):  # each reason once, in node.log
+                self.refusals[url] = str(error)
+                print(f"init: {url}: {error}", flush=True)
             return False
 
     def _start(self, component: Component) -> None:
