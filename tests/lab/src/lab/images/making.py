@@ -1,0 +1,60 @@
+"""Make an entry of the cache: one maker at a time, and nothing half-made is ever seen."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.paths import Cache
+from lab.report import Report
+
+_KEY_DIGITS = 16
+
+
+def key(parts: Iterable[str | bytes]) -> str:
+    """Return the digest of what an entry is made from; where a part ends counts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        digest.update(b"%d:" % len(content))
+        digest.update(content)
+    return digest.hexdigest()[:_KEY_DIGITS]
+
+
+@contextmanager
+def making(cache: Cache, name: str, report: Report) -> Iterator[Path]:
+    """Hold the right to make something, and an empty folder on the cache's own disk for it.
+
+    Another process that makes the same is waited for; look again into the cache inside the block.
+    What an earlier, killed maker left in the folder is removed.
+
+    Args:
+        cache: Where the folder is.
+        name: What is made, such as ``"tree-node"``.
+        report: Told when somebody else is waited for.
+
+    Raises:
+        LabError: This process is not root, which device nodes and owners need.
+    """
+    if os.geteuid() != 0:
+        raise LabError(f"only root can make {name}", "run `python -m lab build` as root")
+    cache.work.mkdir(parents=True, exist_ok=True)
+    folder = cache.work / name
+    with (cache.work / f"{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report.say(f"{name}: another process makes it, waiting")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
