@@ -61,16 +61,7 @@ def web() -> Iterator[Space]:
 def client() -> Iterator[Space]:
     """A pod in c1 to ask from."""
     with space(C1, "faults") as here:
-        here.run(
-            "run",
-            "client",
-            "--image=lab.local/base:1",
-            "--image-pull-policy=Never",
-            "--command",
-            "--",
-            "sleep",
-            "infinity",
-        )
+        here.apply("client")
         here.wait("Ready", "pod/client")
         yield here
 

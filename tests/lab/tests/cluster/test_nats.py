@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import nats
 import pytest
 from nats.aio.client import Client
 from nats.errors import Error
-from nats.js.api import StreamConfig
+from nats.js.api import RawStreamMsg, StreamConfig
 
 from lab.waiting import wait_for
 from scene import C1, C2, Space, space, timed
 
 pytestmark = pytest.mark.usefixtures("clusters")
+Answer = TypeVar("Answer")
 READY_SECONDS = 60
 MESSAGES = 300
 SAY_BY_NAME = """
@@ -60,24 +62,44 @@ async def connected(servers: Space) -> AsyncIterator[Client]:
         await client.close()
 
 
-async def publish(client: Client, number: int) -> None:
-    """Publish until it is acknowledged; a second copy is told by its id and dropped."""
+async def insist(what: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask until there is an answer and return it; while leaders are elected, there is none."""
     for _ in range(60):
         try:
-            await client.jetstream().publish(
-                "orders.new", str(number).encode(), timeout=1, headers={"Nats-Msg-Id": str(number)}
-            )
+            return await ask()
         except (Error, TimeoutError, OSError):
             await asyncio.sleep(0.25)
-        else:
-            return
-    pytest.fail(f"message {number} was never acknowledged")
+    pytest.fail(f"{what} was never answered")
+
+
+async def make_stream(client: Client, name: str, subjects: str) -> None:
+    """Make a stream of three replicas."""
+    wanted = StreamConfig(name, subjects=[subjects], num_replicas=3)
+    await insist(f"stream {name}", lambda: client.jetstream().add_stream(wanted))
+
+
+async def publish(client: Client, number: int) -> None:
+    """Publish until it is acknowledged; a second copy is told by its id and dropped."""
+    data, headers = str(number).encode(), {"Nats-Msg-Id": str(number)}
+
+    def ask() -> Awaitable[object]:
+        return client.jetstream().publish("orders.new", data, timeout=1, headers=headers)
+
+    await insist(f"message {number}", ask)
+
+
+async def read(client: Client, sequence: int) -> int:
+    """Return what was published as this message of the stream."""
+
+    def ask() -> Awaitable[RawStreamMsg]:
+        return client.jetstream().get_msg("ORDERS", sequence)
+
+    return int((await insist(f"message {sequence}", ask)).data or b"-1")
 
 
 async def test_a_stream_of_three_loses_nothing_when_a_pod_is_deleted(servers: Space) -> None:
     async with connected(servers) as client:
-        wanted = StreamConfig("ORDERS", subjects=["orders.>"], num_replicas=3)
-        await client.jetstream().add_stream(wanted, timeout=10)
+        await make_stream(client, "ORDERS", "orders.>")
         leader = (await client.jetstream().stream_info("ORDERS")).cluster
         assert leader is not None
         uid = servers.look(f"pod/{leader.leader}", "{.metadata.uid}")
@@ -85,12 +107,7 @@ async def test_a_stream_of_three_loses_nothing_when_a_pod_is_deleted(servers: Sp
             if number == MESSAGES // 3:
                 servers.run("delete", "pod", str(leader.leader), "--wait=false")
             await publish(client, number)
-        messages = await client.jetstream().pull_subscribe("orders.>", "reader")
-        seen: list[int] = []
-        while len(seen) < MESSAGES:
-            for message in await messages.fetch(100, timeout=10):
-                seen.append(int(message.data))
-                await message.ack()
+        seen = [await read(client, sequence + 1) for sequence in range(MESSAGES)]
         assert seen == list(range(MESSAGES))
     path = "{.metadata.uid} {.status.containerStatuses[0].ready}"
     servers.until(
@@ -103,21 +120,10 @@ async def test_a_stream_of_three_loses_nothing_when_a_pod_is_deleted(servers: Sp
 
 async def test_another_cluster_publishes_by_the_load_balancers_name(servers: Space) -> None:
     async with connected(servers) as client:
-        await client.jetstream().add_stream(
-            StreamConfig("FAR", subjects=["far.>"], num_replicas=3), timeout=10
-        )
+        await make_stream(client, "FAR", "far.>")
         name = f"nats.{servers.name}.{C2.domain}"
         with space(C1, "far") as here:
-            here.run(
-                "run",
-                "client",
-                "--image=lab.local/base:1",
-                "--image-pull-policy=Never",
-                "--command",
-                "--",
-                "sleep",
-                "infinity",
-            )
+            here.apply("client")
             here.wait("Ready", "pod/client")
             wait_for(
                 f"an acknowledgement by {name}",

@@ -21,6 +21,7 @@ def web() -> Iterator[Space]:
     """Two web pods and a client in c1."""
     with space(C1, "web") as here:
         here.apply("web")
+        here.apply("client")
         yield here
 
 
@@ -31,7 +32,7 @@ def there(web: Space) -> Iterator[Space]:
         other.apply("web")
         for one in (web, other):
             one.kubectl.rollout("deployment/web", namespace=one.name)
-            one.wait("Ready", "pod/client")
+        web.wait("Ready", "pod/client")
         yield other
 
 
