@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
 from lab.addons.context import Context
 from lab.addons.manifests import render
 from lab.plan import LARGEST, Cluster
 from lab.waiting import wait_for
 
 _ASSIGN_SECONDS = 120.0
+_INDENT = " " * 4
+"""Of the Corefile in its manifest."""
 
 
 def install(context: Context) -> None:
@@ -41,8 +45,20 @@ def others(cluster: Cluster) -> str:
     Every cluster of the plan has one, up or not, so that one which comes up later is known.
     """
     numbers = [number for number in range(1, LARGEST + 1) if number != cluster.number]
-    return "\n    ".join(_block(Cluster(number)) for number in numbers)
+    blocks = "\n".join(_block(Cluster(number)) for number in numbers)
+    return indent(blocks, _INDENT).lstrip()
 
 
 def _block(other: Cluster) -> str:
-    return f"{other.domain}:1053 {{\n        import other {other.dns_balancer}\n    }}"
+    # A failure to ask is not remembered, and no cluster is ever put on a list of dead ones: after a
+    # partition heals, names answer at once.
+    return f"""\
+{other.domain}:1053 {{
+    errors
+    cache 5 {{
+        servfail 0
+    }}
+    forward . {other.dns_balancer} {{
+        max_fails 0
+    }}
+}}"""

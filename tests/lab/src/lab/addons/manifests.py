@@ -43,6 +43,7 @@ def values(cluster: Cluster) -> dict[str, str]:
     first, last = cluster.balancers
     return {
         "domain": cluster.domain,
+        "pods": str(cluster.pods),
         "dns_service": str(cluster.dns_service),
         "dns_balancer": str(cluster.dns_balancer),
         "balancers_first": str(first),

@@ -1,0 +1,137 @@
+"""Network policies that hold: Calico's agent on the node, and its network plugin, which the agent needs.
+
+The plugin gives every pod a cable of its own instead of a port of a bridge; the agent writes the routes
+to the pods and the packet filter rules that the policies ask for. Addresses still come from
+``host-local``. There is no pod for it: the node starts the agent, so that it is there before any pod.
+
+What is in the cluster must be there before the agent starts (:func:`install`), and the agent before the
+first pod (:data:`READY`): a pod on an unknown cable can neither send nor receive.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.addons.context import Context
+from lab.addons.manifests import render
+from lab.errors import LabError
+from lab.plan import Cluster
+from lab.waiting import wait_for
+
+FAMILY = "calico"
+AGENT = "calico-felix"
+USER = "lab:policy"
+"""Of the client certificate that agent and plugin share; the manifest gives it its rights."""
+KUBECONFIG = "/lab/policy.kubeconfig"
+READY = "http://127.0.0.1:9099/readiness"
+"""Answers 200 once the rules of all pods of the node are written."""
+GATEWAY = "169.254.1.1"
+"""Every pod's gateway. No machine has it: the node answers for it on each cable, which the kernel does
+only for addresses it has a route to, and a node of the lab has no default route."""
+
+_GROUP = "crd.projectcalico.org"
+_KINDS = (
+    "bgpconfigurations",
+    "clusterinformations",
+    "felixconfigurations",
+    "globalnetworkpolicies",
+    "globalnetworksets",
+    "hostendpoints",
+    "ippools",
+    "networkpolicies",
+    "networksets",
+)
+"""What the agent watches; the other kinds belong to parts of Calico that the lab does not run."""
+_SERVED_SECONDS = 60.0
+_SETTINGS = {
+    "DATASTORETYPE": "kubernetes",
+    "IPTABLESBACKEND": "nft",
+    "IPV6SUPPORT": "false",
+    "BPFENABLED": "false",
+    "XDPENABLED": "false",
+    "IPINIPENABLED": "false",
+    "VXLANENABLED": "false",
+    # A pod may reach its own node, as it may reach every other one, unless a policy says no.
+    "DEFAULTENDPOINTTOHOSTACTION": "ACCEPT",
+    "HEALTHENABLED": "true",
+    "HEALTHHOST": "127.0.0.1",
+    "LOGFILEPATH": "none",
+    "LOGSEVERITYFILE": "none",
+    "LOGSEVERITYSYS": "none",
+    "LOGSEVERITYSCREEN": "warning",
+    "USAGEREPORTINGENABLED": "false",
+    # Nobody else writes these sets: looking every ten seconds would only cost.
+    "IPSETSREFRESHINTERVAL": "90",
+    "REPORTINGINTERVALSECS": "0",
+}
+
+
+def install(context: Context) -> None:
+    """Install what agent and plugin read from the API server; both may start afterwards.
+
+    Raises:
+        LabError: The API server did not take it.
+    """
+    kubectl, cluster = context.kubectl, context.cluster
+    folder = context.tools.data(FAMILY)
+    files = [folder / f"{_GROUP}_{kind}.yaml" for kind in _KINDS]
+    try:
+        kubectl.apply("\n".join(file.read_text() for file in files))
+    except OSError as error:
+        what = f"{error.filename} cannot be read: {error.strerror}"
+        raise LabError(what, f"run `python -m lab build {FAMILY}`") from error
+    manifest = render("network-policy", cluster)
+
+    def accepted() -> bool:
+        kubectl.apply(manifest)
+        return True
+
+    # The API server serves a new kind only some moments after it was told of it.
+    wait_for(
+        f"the API of {cluster.name}'s network policies",
+        accepted,
+        limit_seconds=_SERVED_SECONDS,
+        every_seconds=0.2,
+    )
+
+
+def agent(cluster: Cluster, program: str) -> list[str]:
+    """Return the command line of the node's agent.
+
+    Args:
+        cluster: Whose node.
+        program: Where :data:`AGENT` is, as the node sees it.
+    """
+    settings = {
+        "KUBECONFIG": KUBECONFIG,
+        # Addresses come from host-local: there is nothing of Calico's own to watch.
+        "USE_POD_CIDR": "true",
+        "GOGC": "40",
+        "FELIX_FELIXHOSTNAME": cluster.name,
+        **{f"FELIX_{name}": value for name, value in _SETTINGS.items()},
+    }
+    return ["/usr/bin/env", *(f"{name}={value}" for name, value in settings.items()), program]
+
+
+def network(cluster: Cluster) -> dict[str, Any]:
+    """Return the network plugin's part of the node's network configuration.
+
+    Args:
+        cluster: Whose node.
+    """
+    return {
+        "type": "calico",
+        "datastore_type": "kubernetes",
+        "kubernetes": {"kubeconfig": KUBECONFIG},
+        "nodename": cluster.name,
+        "nodename_file_optional": True,
+        "policy": {"type": "k8s"},
+        "ipam": {
+            "type": "host-local",
+            "dataDir": "/run/cni",
+            "ranges": [[{"subnet": str(cluster.pods)}]],
+        },
+        "mtu": 1500,
+        "log_level": "warning",
+        "log_file_path": "/lab/log/network-plugin.log",
+    }
