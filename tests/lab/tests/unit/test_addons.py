@@ -88,6 +88,13 @@ def test_joined_manifests_are_separate_documents(tmp_path: Any) -> None:
     assert found == [{"kind": "A"}, {"kind": "B"}]
 
 
+def test_definitions_are_named_by_their_files(tmp_path: Any) -> None:
+    definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"
+    (tmp_path / "a.example_things.yaml").write_text(definition)
+    (tmp_path / "a.example_policy_of.yaml").write_text("kind: Policy\n")
+    assert manifests.definitions(tmp_path) == ["customresourcedefinition/things.a.example"]
+
+
 def test_addresses_are_those_of_the_plan() -> None:
     services = {part["metadata"]["name"]: part for part in every({"Service"})}
     annotations = services["lab-dns"]["metadata"]["annotations"]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from lab.addons.context import Context
-from lab.addons.manifests import joined
+from lab.addons.manifests import definitions, joined
 from lab.waiting import wait_for
 
-_KINDS = ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants")
 _SERVED_SECONDS = 60.0
 
 
@@ -16,8 +15,9 @@ def install(context: Context) -> None:
     Raises:
         LabError: It does not.
     """
-    context.kubectl.apply(joined(context.tools.data("gateway-api")))
-    names = [f"customresourcedefinition/{kind}.gateway.networking.k8s.io" for kind in _KINDS]
+    folder = context.tools.data("gateway-api")
+    context.kubectl.apply(joined(folder))
+    names = definitions(folder)
 
     def served() -> bool:
         # A kind without any condition yet is an error to kubectl, no reason to wait.

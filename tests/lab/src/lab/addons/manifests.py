@@ -11,6 +11,7 @@ from lab.paths import DATA
 from lab.plan import Cluster
 
 FOLDER = DATA / "manifests"
+_DEFINITION = "\nkind: CustomResourceDefinition\n"
 
 
 def render(name: str, cluster: Cluster, more: Mapping[str, str] | None = None) -> str:
@@ -61,3 +62,13 @@ def joined(folder: Path) -> str:
     if not texts:
         raise LabError(f"{folder} has no manifest", "run `python -m lab build`")
     return "\n---\n".join(text.strip().removeprefix("---") for text in texts)
+
+
+def definitions(folder: Path) -> list[str]:
+    """Return what kubectl calls the custom resource definitions of a folder.
+
+    Their files are named ``GROUP_PLURAL.yaml``; files with other things are left out.
+    """
+    files = [file for file in sorted(folder.glob("*_*.yaml")) if _DEFINITION in file.read_text()]
+    names = [file.stem.rpartition("_") for file in files]
+    return [f"customresourcedefinition/{plural}.{group}" for group, _, plural in names]
