@@ -36,7 +36,8 @@ def _acquired(state: State) -> int:
             state.lock.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(state.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise LabError(f"{state.lock} cannot be opened: {error.strerror}") from error
+            what = f"{state.lock} cannot be opened: {error.strerror}"
+            raise LabError(what, "run it as root") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

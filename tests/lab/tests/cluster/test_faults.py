@@ -110,16 +110,8 @@ def test_a_killed_component_is_started_again(component: str) -> None:
 
 
 def test_after_all_that_a_new_pod_starts(client: Space) -> None:
-    client.run(
-        "run",
-        "after",
-        "--image=lab.local/base:1",
-        "--image-pull-policy=Never",
-        "--restart=Never",
-        "--command",
-        "--",
-        "true",
-    )
+    image = ("--image=lab.local/base:1", "--image-pull-policy=Never")
+    client.run("run", "after", *image, "--restart=Never", "--command", "--", "true")
     client.until(
         "the end of the new pod",
         "pod/after",
