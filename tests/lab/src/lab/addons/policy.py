@@ -1,11 +1,11 @@
-"""Network policies that hold: Calico's agent on the node, and its network plugin, which the agent needs.
+"""Network policies that hold, by Calico's agent on the node and its network plugin.
 
-The plugin gives every pod a cable of its own instead of a port of a bridge; the agent writes the routes
-to the pods and the packet filter rules that the policies ask for. Addresses still come from
-``host-local``. There is no pod for it: the node starts the agent, so that it is there before any pod.
+The plugin gives every pod a cable of its own instead of a port of a bridge; the agent writes the
+routes to the pods and the packet filter rules that the policies ask for. Addresses still come from
+``host-local``. No pod belongs to it: the node starts the agent, so that it is there before any pod.
 
-What is in the cluster must be there before the agent starts (:func:`install`), and the agent before the
-first pod (:data:`READY`): a pod on an unknown cable can neither send nor receive.
+The order matters: first what agent and plugin read (:func:`install`), then the agent, then, when it
+is :data:`READY`, the first pod. On a cable that the agent does not know yet, nothing passes.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ KUBECONFIG = "/lab/policy.kubeconfig"
 READY = "http://127.0.0.1:9099/readiness"
 """Answers 200 once the rules of all pods of the node are written."""
 GATEWAY = "169.254.1.1"
-"""Every pod's gateway. No machine has it: the node answers for it on each cable, which the kernel does
-only for addresses it has a route to, and a node of the lab has no default route."""
+"""Every pod's gateway. Nobody has this address: the node answers for it on each cable. The kernel
+does that only for addresses it has a route to, and a node of the lab has no default route."""
 
 _GROUP = "crd.projectcalico.org"
 _KINDS = (

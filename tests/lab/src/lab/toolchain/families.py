@@ -195,6 +195,7 @@ _ALL = (
             "calico": f"{_CALICO}/cni-plugin/cmd/calico",
             "calico-felix": f"{_CALICO}/felix/cmd/calico-felix",
         },
+        data=(Data(_CALICO, "libcalico-go/config/crd"),),
     ),
 )
 
