@@ -11,7 +11,7 @@ import fcntl
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,39 +21,49 @@ from lab.paths import Cache
 from lab.report import Report
 from lab.toolchain import entries, golang, native
 from lab.toolchain.entries import Entry, Tools
-from lab.toolchain.families import FAMILIES, Family, named
+from lab.toolchain.families import FAMILIES, Family
 
 _MEGABYTE = 1_000_000
 
 
-def missing(cache: Cache, names: Sequence[str]) -> list[str]:
-    """Return the families of which the cache has no complete entry.
+def missing(
+    cache: Cache, names: Sequence[str], families: Mapping[str, Family] = FAMILIES
+) -> list[str]:
+    """Return the families of which the cache has no complete entry, in the order of their builds.
 
     Raises:
-        LabError: There is no such family.
+        LabError: There is no such family, or no Go to say which entry is the right one.
     """
-    go_version = _go_version(cache, names)
-    return [name for name in names if _complete(cache, FAMILIES[name], go_version) is None]
+    wanted = _named(names, families)
+    go_version = _go_version(cache, wanted)
+    return [family.name for family in wanted if _complete(cache, family, go_version) is None]
 
 
-def ensure(cache: Cache, names: Sequence[str], report: Report) -> Tools:
+def ensure(
+    cache: Cache,
+    names: Sequence[str],
+    report: Report,
+    families: Mapping[str, Family] = FAMILIES,
+) -> Tools:
     """Return these families, after building what is missing.
 
     Args:
         cache: Where they are kept.
         names: Families; the order does not matter.
         report: Gets a line for each family that is built, with its seconds and size.
+        families: All families, by name, in the order of their builds.
 
     Raises:
         LabError: Go is missing, a download or a build failed: the log's end is with it.
     """
-    if lacking := missing(cache, names):
+    if missing(cache, names, families):
         with _alone(cache, report):
-            still = missing(cache, lacking)  # another process may have built them meanwhile
-            if still:
-                _build_all(cache, named(still), report)
-    go_version = _go_version(cache, names)
-    found = {name: _complete(cache, FAMILIES[name], go_version) for name in names}
+            # Asked again, because another process may have built them meanwhile.
+            if still := missing(cache, names, families):
+                _build_all(cache, _named(still, families), report)
+    wanted = _named(names, families)
+    go_version = _go_version(cache, wanted)
+    found = {family.name: _complete(cache, family, go_version) for family in wanted}
     return Tools({name: entry for name, entry in found.items() if entry is not None})
 
 
@@ -68,7 +78,7 @@ def module_file(family: str, module: str, path: str) -> bytes:
     Raises:
         LabError: There is no such family, module or file.
     """
-    (wanted,) = named([family])
+    (wanted,) = _named([family], FAMILIES)
     file = golang.module_folder(wanted, module) / path
     try:
         return file.read_bytes()
@@ -76,9 +86,16 @@ def module_file(family: str, module: str, path: str) -> bytes:
         raise LabError(f"{module} {wanted.version()} has no file {path}") from error
 
 
-def _go_version(cache: Cache, names: Sequence[str]) -> str:
+def _named(names: Sequence[str], families: Mapping[str, Family]) -> list[Family]:
+    """Return families, each once, in the order of their builds."""
+    for name in names:
+        if name not in families:
+            raise LabError(f"there is no tool family {name}", f"name one of: {', '.join(families)}")
+    return [family for name, family in families.items() if name in names]
+
+
+def _go_version(cache: Cache, families: Sequence[Family]) -> str:
     """Return what ``go version`` says; empty if there is no Go and none is needed."""
-    families = named(list(names))
     try:
         return golang.version()
     except LabError:

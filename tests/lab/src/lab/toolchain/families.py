@@ -48,6 +48,7 @@ class Family:
         libraries: Debian packages of C libraries that are linked, statically; naming one is what
             lets a C compiler take part.
         data: Files to keep.
+        root: Where the folder with its name is.
     """
 
     name: str
@@ -57,11 +58,12 @@ class Family:
     stamps: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
     data: tuple[Data, ...] = ()
+    root: Path = FOLDER
 
     @property
     def folder(self) -> Path:
         """Where its ``go.mod`` is."""
-        return FOLDER / self.name
+        return self.root / self.name
 
     def version(self) -> str:
         """Return the release that ``go.mod`` names, such as ``v1.34.4``.
@@ -219,15 +221,3 @@ def family_of(program: str) -> Family:
         if program in family.programs:
             return family
     raise LabError(f"no tool family has a program {program}")
-
-
-def named(names: tuple[str, ...] | list[str]) -> list[Family]:
-    """Return families, each once, in the order of their builds.
-
-    Raises:
-        LabError: There is no such family.
-    """
-    for name in names:
-        if name not in FAMILIES:
-            raise LabError(f"there is no tool family {name}", f"name one of: {', '.join(FAMILIES)}")
-    return [family for name, family in FAMILIES.items() if name in names]
