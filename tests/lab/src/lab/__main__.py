@@ -28,7 +28,8 @@ def main() -> None:
 
 
 def _interrupted(*_: object) -> None:
-    rest = "; `python -m lab down` removes what is there" if paths.state().root.exists() else ""
+    is_there = os.geteuid() == 0 and paths.state().root.exists()
+    rest = "; `python -m lab down` removes what is there" if is_there else ""
     os.write(sys.stderr.fileno(), f"\nlab: interrupted{rest}\n".encode())
     os._exit(130)
 

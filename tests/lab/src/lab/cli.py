@@ -19,6 +19,7 @@ from lab import events as event_log
 from lab import faults, lock, paths, plan, preflight
 from lab import status as state_of_things
 from lab.errors import LabError
+from lab.paths import State
 from lab.plan import Cluster, clusters
 from lab.report import Report
 
@@ -42,19 +43,24 @@ def _report() -> Report:
     return Report(sys.stderr)
 
 
+def _state() -> State:
+    preflight.require_root()  # the state is nobody else's to see
+    return paths.state()
+
+
 def _some(numbers: list[int] | None) -> tuple[Cluster, ...]:
     return clusters(numbers or plan.DEFAULT)
 
 
 def _there(numbers: list[int] | None) -> tuple[Cluster, ...]:
     """Return the clusters named, or those of which something is there."""
-    return clusters(numbers) if numbers else tuple(take_down.traces(paths.state()))
+    return clusters(numbers) if numbers else tuple(take_down.traces(_state()))
 
 
 def _up(number: int) -> Cluster:
     """Return a cluster of which at least something is up."""
     cluster = Cluster(number)
-    if not paths.state().of(cluster).root.is_dir():
+    if not _state().of(cluster).root.is_dir():
         raise LabError(f"{cluster.name} is not up", f"`python -m lab up {number}`")
     return cluster
 
@@ -83,13 +89,13 @@ def up(numbers: Numbers = None) -> None:
     from lab.cluster import up as bring_up  # noqa: PLC0415
     from lab.cluster.site import Site  # noqa: PLC0415
 
-    wanted, state, cache, report = _some(numbers), paths.state(), paths.cache(), _report()
+    wanted, state, cache, report = _some(numbers), _state(), paths.cache(), _report()
     with lock.held(state):
         preflight.check(wanted, state, cache)
         tools = toolchain.ensure(cache, toolchain.REQUIRED, report)
         root = images.node_root(cache, report)
-        made = images.ensure(cache, tools, images.REQUIRED, report)
-        archives = tuple(made.archive(name) for name in images.REQUIRED)
+        made = images.ensure(cache, tools, images.AT_START, report)
+        archives = tuple(made.archive(name) for name in images.AT_START)
         try:
             bring_up.up(wanted, Site(tools, archives, root, state, cache, report))
         except LabError as error:
@@ -102,7 +108,7 @@ def up(numbers: Numbers = None) -> None:
 @app.command()
 def down(numbers: Numbers = None) -> None:
     """Take clusters away, all if none is named; nothing of them stays."""
-    state, report = paths.state(), _report()
+    state, report = _state(), _report()
     with lock.held(state):
         take_down.down(state, _there(numbers), report)
 
@@ -115,7 +121,7 @@ def status(
     """Tell how clusters are."""
     there = {cluster.number for cluster in _there(None)}
     wanted = clusters(numbers or sorted({*plan.DEFAULT, *there}))
-    rows = state_of_things.status(paths.state(), wanted)
+    rows = state_of_things.status(_state(), wanted)
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows], indent=1, default=str))
         return
@@ -133,7 +139,7 @@ def kubeconfig(
     ] = False,
 ) -> None:
     """Print the path of a cluster's kubeconfig: export KUBECONFIG=$(python -m lab kubeconfig 1)."""
-    files = [paths.state().of(_up(each.number)).kubeconfig for each in _there(numbers)]
+    files = [_state().of(_up(each.number)).kubeconfig for each in _there(numbers)]
     if not files:
         raise LabError("nothing is up", "`python -m lab up`")
     typer.echo(merged(files) if merge else ":".join(map(str, files)))
@@ -159,7 +165,7 @@ def execute(
     from lab.cluster import enter  # noqa: PLC0415
 
     terminal = f"TERM={os.environ.get('TERM', 'dumb')}"
-    words = enter(paths.state(), _up(number), ["/usr/bin/env", terminal, *command])
+    words = enter(_state(), _up(number), ["/usr/bin/env", terminal, *command])
     os.execvp(words[0], words)  # noqa: S606  no shell: the words are the command
 
 
@@ -172,7 +178,7 @@ def logs(
 ) -> None:
     """Print the end of a component's log."""
     cluster = _up(number)
-    folder = paths.state().of(cluster).log
+    folder = _state().of(cluster).log
     known = sorted(file.stem for file in folder.glob("*.log"))
     if component not in known:
         raise LabError(
@@ -185,13 +191,13 @@ def logs(
 @app.command()
 def partition(number: Number) -> None:
     """Pull a cluster's cable: nothing outside reaches it, nor it anything outside."""
-    faults.partition(paths.state(), _up(number))
+    faults.partition(_state(), _up(number))
 
 
 @app.command()
 def heal(number: Number) -> None:
     """Plug a cluster's cable in again."""
-    faults.heal(paths.state(), _up(number))
+    faults.heal(_state(), _up(number))
 
 
 @app.command()
@@ -201,25 +207,25 @@ def kill(
     signal: Annotated[int, typer.Option(help="Number of the signal.")] = 9,
 ) -> None:
     """Kill a component; it is started again."""
-    faults.kill(paths.state(), _up(number), component, signal)
+    faults.kill(_state(), _up(number), component, signal)
 
 
 @app.command()
 def stop(number: Number, component: Name) -> None:
     """Stop a component until `start`."""
-    faults.stop(paths.state(), _up(number), component)
+    faults.stop(_state(), _up(number), component)
 
 
 @app.command()
 def start(number: Number, component: Name) -> None:
     """Start a component that was stopped."""
-    faults.start(paths.state(), _up(number), component)
+    faults.start(_state(), _up(number), component)
 
 
 @app.command()
 def events(number: Number) -> None:
     """Tell what the lab did to a cluster, one JSON object a line."""
-    for event in event_log.read(paths.state(), _up(number)):
+    for event in event_log.read(_state(), _up(number)):
         row = {"at": event.at.isoformat(timespec="milliseconds"), "what": event.what}
         typer.echo(json.dumps(row | event.detail))
 
@@ -233,7 +239,7 @@ def image_load(
     from lab import images  # noqa: PLC0415
 
     for cluster in _there(numbers):
-        for reference in images.load(_up(cluster.number), paths.state(), file):
+        for reference in images.load(_up(cluster.number), _state(), file):
             typer.echo(f"{cluster.name}: {reference}")
 
 

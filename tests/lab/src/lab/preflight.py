@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Iterable, Mapping, Sequence
 
 from lab import plan
@@ -47,6 +49,16 @@ _UNFIT = frozenset({"overlay", "nfs", "nfs4", "9p", "virtiofs", "vfat", "fuseblk
 """File systems that cannot carry the writable part of an overlay."""
 
 
+def require_root() -> None:
+    """Return if this is Linux and we are root, which every look at the state needs.
+
+    Raises:
+        LabError: It is not.
+    """
+    for what, remedy in _place_problems(platform.system(), is_root=os.geteuid() == 0):
+        raise LabError(what, remedy)
+
+
 def check(clusters: Sequence[Cluster], state: State, cache: Cache, names: Names = OURS) -> None:
     """Return if the machine can carry these clusters.
 
@@ -59,6 +71,7 @@ def check(clusters: Sequence[Cluster], state: State, cache: Cache, names: Names 
     Raises:
         LabError: It cannot; the first reason is the message, further ones are in the log.
     """
+    require_root()
     is_cold = bool(_missing(cache))
     new = sum(not state.of(cluster).root.exists() for cluster in clusters)
     found = problems(examine(state, cache, names), is_cold=is_cold, new=new)
@@ -75,10 +88,8 @@ def problems(machine: Machine, *, is_cold: bool, new: int = 3) -> list[tuple[str
         is_cold: Whether something must be built first.
         new: How many clusters are to be made.
     """
-    if machine.system != "Linux":
-        return [(f"the lab needs Linux, this is {machine.system}", "use a Linux machine")]
-    if not machine.is_root:
-        return [("the lab makes namespaces and bridges and needs root", "run it as root")]
+    if elsewhere := list(_place_problems(machine.system, is_root=machine.is_root)):
+        return elsewhere
     return [
         *_cgroup_problems(machine.hierarchies),
         *_kernel_problems(machine),
@@ -86,6 +97,13 @@ def problems(machine: Machine, *, is_cold: bool, new: int = 3) -> list[tuple[str
         *_disk_problems(machine, is_cold=is_cold, new=new),
         *_network_problems(machine),
     ]
+
+
+def _place_problems(system: str, *, is_root: bool) -> Iterable[tuple[str, str]]:
+    if system != "Linux":
+        yield f"the lab needs Linux, this is {system}", "use a Linux machine"
+    elif not is_root:
+        yield "the lab makes namespaces and bridges and needs root", "run it as root"
 
 
 def _cgroup_problems(hierarchies: Sequence[Hierarchy]) -> Iterable[tuple[str, str]]:
