@@ -14,6 +14,7 @@ import (
 
 	"github.com/cert-manager/cert-manager/pkg/logs"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 )
@@ -47,7 +48,14 @@ func command() *cobra.Command {
 			return nil
 		},
 	}
-	logs.AddFlagsNonDeprecated(logging, root.PersistentFlags())
+	root.PersistentFlags().AddFlagSet(loggingFlags(logging))
 	root.AddCommand(controllerCommand(), webhookCommand(), cainjectorCommand())
 	return root
+}
+
+// loggingFlags returns the flags that say how to log; parsing them changes the configuration.
+func loggingFlags(configuration *logsapi.LoggingConfiguration) *pflag.FlagSet {
+	flags := pflag.NewFlagSet("logging", pflag.ContinueOnError)
+	logs.AddFlagsNonDeprecated(configuration, flags)
+	return flags
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/cert-manager/cert-manager/pkg/webhook/options"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	logsapi "k8s.io/component-base/logs/api/v1"
 )
 
 func webhookCommand() *cobra.Command {
@@ -20,8 +21,9 @@ func webhookCommand() *cobra.Command {
 	}
 	own := pflag.NewFlagSet("webhook", pflag.ExitOnError)
 	options.AddConfigFlags(own, configuration)
+	logging := loggingFlags(logsapi.NewLoggingConfiguration())
 	own.VisitAll(func(flag *pflag.Flag) {
-		if flag.Name != "v" && flag.Name != "vmodule" { // the root command has them
+		if logging.Lookup(flag.Name) == nil { // the root command has those
 			cmd.Flags().AddFlag(flag)
 		}
 	})
