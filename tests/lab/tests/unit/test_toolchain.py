@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -272,3 +273,31 @@ def test_family_names_its_release(name: str) -> None:
 
 def test_required_families_exist() -> None:
     assert set(REQUIRED) <= set(FAMILIES)
+
+
+def required(family: Family) -> dict[str, str]:
+    lines = (family.folder / "go.mod").read_text().splitlines()
+    found = (re.match(r"^(?:require |\t)(\S+) (v\S+)( //.*)?$", line) for line in lines)
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_families_share_releases() -> None:
+    """Libraries of one release are compiled once for all families; of two, twice."""
+    apart = {
+        "kubernetes",
+        "metallb",
+        "calico",
+        "gateway-api",
+    }  # these come with their own, older ones
+    seen: dict[str, dict[str, str]] = {}
+    for family in FAMILIES.values():
+        if family.name not in apart:
+            for module, release in required(family).items():
+                seen.setdefault(module, {})[family.name] = release
+    differing = {
+        module: releases
+        for module, releases in seen.items()
+        # etcd's own release is the lab's choice; cert-manager's API server library brings another.
+        if len(set(releases.values())) > 1 and not module.startswith("go.etcd.io/etcd/")
+    }
+    assert differing == {}
