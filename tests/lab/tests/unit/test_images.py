@@ -10,8 +10,10 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from lab.images.inputs import Built, Compiled, Sources, Wheel
 from lab.paths import DATA, Cache
 from lab.plan import Cluster
 from lab.report import Report
+from lab.waiting import wait_for
 
 NAME = "lab.local/tiny:1"
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -282,9 +285,11 @@ def test_packages_are_listed_without_their_reasons() -> None:
 
 @needs_root
 def test_a_killed_maker_leaves_nothing_to_the_next(cache: Cache, said: io.StringIO) -> None:
-    (cache.work / "thing" / "half").mkdir(parents=True)
     with making.making(cache, "thing", Report(said)) as folder:
-        assert list(folder.iterdir()) == []
+        pass
+    (folder / "half").mkdir(parents=True)
+    with making.making(cache, "thing", Report(said)) as folder:
+        assert list(cache.work.rglob("half")) == list(folder.iterdir()) == []
         (folder / "made").touch()
     assert not folder.exists()
 
@@ -391,3 +396,21 @@ def test_the_base_image_has_a_python_that_needs_no_compiling() -> None:
     loaded = re.findall(r"code object from '?\"?(/[^'\"\s]+)", done.stderr)
     assert any("/json/__pycache__/" in file for file in loaded)
     assert not [file for file in loaded if not file.endswith(".pyc")]
+
+
+@needs_root
+def test_a_program_ends_with_the_lab_that_was_killed(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    forever = ["sh", "-c", f"echo $$ > {mark}; while sleep 0.1; do date > {mark}; done"]
+    code = f"import subprocess; subprocess.run({[*making.ALONE, *forever]!r})"
+    lab = subprocess.Popen([sys.executable, "-c", code])
+    wait_for("the program", mark.exists, limit_seconds=10)
+    lab.kill()
+    lab.wait()
+
+    def is_quiet() -> bool:
+        mark.unlink(missing_ok=True)
+        time.sleep(0.5)
+        return not mark.exists()
+
+    wait_for("silence", is_quiet, limit_seconds=10)

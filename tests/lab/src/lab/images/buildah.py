@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.images.making import ALONE
 from lab.run import run
 
 _ENTER = Path(__file__).with_name("enter.sh")
@@ -69,13 +70,12 @@ class Builder:
 
     def _buildah(self, *arguments: str) -> str:
         (self.folder / "tmp").mkdir(exist_ok=True)
-        alone = ["unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"]
         storage = ["--root=/lab/storage", "--runroot=/run/buildah", "--storage-driver=overlay"]
         variables = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "TMPDIR=/lab/tmp"]
         return run(
             [
-                *alone,
-                "--propagation=private",
+                *ALONE,
+                *("--net", "--ipc", "--uts"),
                 _ENTER,
                 self.tree,
                 self.folder,

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.images.making import ALONE
 from lab.run import run
 
 SUITE = "trixie"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _IN_TREE = f"deb [signed-by={_KEYRING}] {{mirror}} {SUITE} main\n"
-_ALONE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private")
 _CHROOT = ("sh", "-euc", 'mount -t proc proc "$1/proc"; exec chroot "$@"', "chroot")
 _ENV = {
     "DEBIAN_FRONTEND": "noninteractive",
@@ -66,7 +66,7 @@ def bootstrap(tree: Path, packages: Sequence[str], work: Path) -> None:
     proxy = _settings().get("Acquire::http::Proxy", "")
     run(
         [
-            *_ALONE,
+            *ALONE,
             *command,
             "--variant=minbase",
             f"--include={','.join(packages)}",
@@ -105,7 +105,7 @@ def inside(tree: Path, command: Sequence[str | Path], *, log: Path | None = None
     Raises:
         LabError: It failed.
     """
-    words = [*_ALONE, *_CHROOT, tree, *command]
+    words = [*ALONE, *_CHROOT, tree, *command]
     return run(words, env=_ENV, limit_seconds=_LIMIT_SECONDS, log=log)
 
 
@@ -147,7 +147,7 @@ def _debootstrap(work: Path) -> tuple[list[Path], dict[str, str]]:
     """Return debootstrap's command and variables; it is fetched where it is missing."""
     if found := shutil.which("debootstrap", path=_ENV["PATH"]):
         return [Path(found)], {}
-    fetch = ["apt-get", "--quiet", "-o", "APT::Sandbox::User=root", "download", "debootstrap"]
+    fetch = ["apt-get", "--quiet", "--option=APT::Sandbox::User=root", "download", "debootstrap"]
     run(fetch, cwd=work)
     (package,) = work.glob("debootstrap_*.deb")
     unpacked = work / "debootstrap"

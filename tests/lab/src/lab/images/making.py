@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,11 @@ from lab.errors import LabError
 from lab.paths import Cache
 from lab.report import Report
 
+ALONE = (
+    *("setpriv", "--pdeathsig=KILL"),
+    *("unshare", "--fork", "--kill-child", "--mount", "--pid", "--propagation=private"),
+)
+"""Before a command: it ends with this process, even a killed one, and its mounts end with it."""
 _KEY_DIGITS = 16
 
 
@@ -45,15 +51,15 @@ def making(cache: Cache, name: str, report: Report) -> Iterator[Path]:
     if os.geteuid() != 0:
         raise LabError(f"only root can make {name}", "run `python -m lab build` as root")
     cache.work.mkdir(parents=True, exist_ok=True)
-    folder = cache.work / name
     with (cache.work / f"{name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             report.say(f"{name}: another process makes it, waiting")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        for left in cache.work.glob(f"{name}.making-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(dir=cache.work, prefix=f"{name}.making-"))
         try:
             yield folder
         finally:
