@@ -95,7 +95,7 @@ def _write(cluster: Cluster, site: Site) -> None:
     def in_node(path: Path) -> Path:
         return _IN_NODE / "tools" / path.relative_to(site.cache.tools)
 
-    here.root.mkdir(parents=True, mode=0o700)
+    here.root.mkdir(parents=True, mode=0o700, exist_ok=True)
     for folder in (*(here.root / "disk" / name for name in _DISK), here.root / "root", here.log):
         folder.mkdir(parents=True)
     pki.write(cluster, here.pki)

@@ -42,7 +42,7 @@ def up(wanted: Sequence[Cluster], site: Site) -> None:
         site: What they are made from.
 
     Raises:
-        LabError: One was half up before, or did not come; the first failure is told.
+        LabError: One was half up before, or did not come; it tells all that did not.
     """
     state, report = site.state, site.report
     new = [cluster for cluster in wanted if not is_up(state, cluster)]
@@ -70,5 +70,19 @@ def up(wanted: Sequence[Cluster], site: Site) -> None:
         report.say(f"{cluster.name}: up")
 
     with ThreadPoolExecutor(len(new)) as side, ThreadPoolExecutor(len(new)) as pool:
-        for future in [pool.submit(one, cluster) for cluster in new]:
-            future.result()
+        begun = [pool.submit(one, cluster) for cluster in new]
+    _raise_all([error for future in begun if (error := future.exception())])
+
+
+def _raise_all(errors: list[BaseException]) -> None:
+    """Raise what went wrong, as one error when all of it was foreseen."""
+    if not errors:
+        return
+    foreseen = [error for error in errors if isinstance(error, LabError)]
+    if len(foreseen) < len(errors):
+        raise next(error for error in errors if not isinstance(error, LabError))
+    raise LabError(
+        "; ".join(error.what for error in foreseen),
+        foreseen[0].remedy,
+        "\n".join(f"== {error.what}\n{error.log}" for error in foreseen if error.log),
+    )

@@ -125,7 +125,7 @@ class Node:
         except (OSError, urllib.error.URLError) as error:
             if self.refusals.get(url) != str(error):  # each reason once, in node.log
                 self.refusals[url] = str(error)
-                print(f"init: {url}: {error}", flush=True)
+                sys.stderr.write(f"init: {url}: {error}\n")
             return False
 
     def _start(self, component: Component) -> None:

@@ -5,6 +5,7 @@ set -eu
 state=$1 root=$2 tools=$3 images=$4
 shift 4
 for cgroup; do echo $$ >"$cgroup/cgroup.procs"; done
-# The file system of the machine stays private; --kill-child ends the node with this process.
+# The file system of the machine stays private; --kill-child ends the node with this process, whose only child
+# the node's first process is: so no $(dirname) here.
 exec unshare --net --mount --pid --uts --ipc --cgroup --fork --kill-child=KILL --propagation private \
-  "$(dirname "$0")/enter.sh" "$state" "$root" "$tools" "$images" "$@"
+  "${0%/*}/enter.sh" "$state" "$root" "$tools" "$images" "$@"
