@@ -72,32 +72,29 @@ def build(
     ] = None,
 ) -> None:
     """Build programs, and without a name the images too, into the cache."""
-    from lab import images, toolchain  # noqa: PLC0415  other commands do without the builders
+    from lab import toolchain  # noqa: PLC0415  other commands do without the builders
+    from lab.provision import provision  # noqa: PLC0415
 
     cache, report = paths.cache(), _report()
-    tools = toolchain.ensure(cache, families or toolchain.REQUIRED, report)
-    if not families:
-        images.node_root(cache, report)
-        images.ensure(cache, tools, images.REQUIRED, report)
+    if families:
+        toolchain.ensure(cache, families, report)
+    else:
+        provision(cache, report)
     _print_times(report)
 
 
 @app.command()
 def up(numbers: Numbers = None) -> None:
     """Bring clusters up, 1 to 3 if none is named; those that are up stay as they are."""
-    from lab import images, toolchain  # noqa: PLC0415
     from lab.cluster import up as bring_up  # noqa: PLC0415
     from lab.cluster.site import Site  # noqa: PLC0415
+    from lab.provision import provision  # noqa: PLC0415
 
     wanted, state, cache, report = _some(numbers), _state(), paths.cache(), _report()
     with lock.held(state):
         preflight.check(wanted, state, cache)
-        tools = toolchain.ensure(cache, toolchain.REQUIRED, report)
-        root = images.node_root(cache, report)
-        made = images.ensure(cache, tools, images.AT_START, report)
-        archives = tuple(made.archive(name) for name in images.AT_START)
         try:
-            bring_up.up(wanted, Site(tools, archives, root, state, cache, report))
+            bring_up.up(wanted, Site(provision(cache, report), state, cache, report))
         except LabError as error:
             rest = "what is there stays for a look; `python -m lab down` removes it"
             remedy = f"{error.remedy}; {rest}" if error.remedy else rest

@@ -76,7 +76,7 @@ def install(context: Context) -> None:
     folder = context.tools.data(FAMILY)
     files = [folder / f"{_GROUP}_{kind}.yaml" for kind in _KINDS]
     try:
-        kubectl.apply("\n".join(file.read_text() for file in files))
+        kubectl.apply("\n---\n".join(file.read_text() for file in files))
     except OSError as error:
         what = f"{error.filename} cannot be read: {error.strerror}"
         raise LabError(what, f"run `python -m lab build {FAMILY}`") from error

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from lab.paths import Cache, State
+from lab.provision import Provision
 from lab.report import Report
-from lab.toolchain import Tools
 
 
 @dataclass(frozen=True)
@@ -15,17 +14,13 @@ class Site:
     """Everything that a start needs beside the cluster's number.
 
     Attributes:
-        tools: Programs.
-        archives: Images to import into each node; they lie in the cache.
-        root: The Debian tree of a node.
+        made: Programs, the node's tree and images.
         state: Of this machine.
-        cache: Where programs and images lie.
+        cache: Where they lie.
         report: Progress.
     """
 
-    tools: Tools
-    archives: tuple[Path, ...]
-    root: Path
+    made: Provision
     state: State
     cache: Cache
     report: Report

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import host
+from lab import host, images
 from lab.cluster import components, configuration, pki
 from lab.cluster.inside import control, inside
 from lab.cluster.site import Site
@@ -51,9 +51,9 @@ def start(
         _write(cluster, site)
     with report.part(f"{cluster.name}: namespaces and cable"):
         _launch(cluster, site)
-    kubectl = Kubectl(here.kubeconfig, site.tools.program("kubectl"))
+    kubectl = Kubectl(here.kubeconfig, site.made.tools.program("kubectl"))
     with ThreadPoolExecutor(1) as side:
-        importing = side.submit(_import, cluster, site)
+        importing = side.submit(_import, cluster, site, images.AT_START)
         with report.part(f"{cluster.name}: API server"):
             wait_for(
                 f"the API server of {cluster.name}",
@@ -64,14 +64,18 @@ def start(
             )
         on_api(kubectl)
         importing.result()
-    with report.part(f"{cluster.name}: node"):
-        wait_for(
-            f"node {cluster.name}",
-            lambda: _is_ready(kubectl, cluster),
-            limit_seconds=_NODE_SECONDS,
-            every_seconds=0.3,
-            explain=lambda: explain(state, cluster),
-        )
+        (here.node / Path(components.IMPORTED).name).touch()
+        others = [name for name in images.REQUIRED if name not in images.AT_START]
+        importing = side.submit(_import, cluster, site, others)
+        with report.part(f"{cluster.name}: node"):
+            wait_for(
+                f"node {cluster.name}",
+                lambda: _is_ready(kubectl, cluster),
+                limit_seconds=_NODE_SECONDS,
+                every_seconds=0.3,
+                explain=lambda: explain(state, cluster),
+            )
+        importing.result()
     return kubectl
 
 
@@ -90,7 +94,7 @@ def explain(state: State, cluster: Cluster) -> str:
 
 
 def _write(cluster: Cluster, site: Site) -> None:
-    here, tools = site.state.of(cluster), site.tools
+    here, tools = site.state.of(cluster), site.made.tools
 
     def in_node(path: Path) -> Path:
         return _IN_NODE / "tools" / path.relative_to(site.cache.tools)
@@ -120,7 +124,7 @@ def _launch(cluster: Cluster, site: Site) -> None:
     """Start the node's first process and connect it; it begins when the cable is there."""
     here = site.state.of(cluster)
     cgroups = host.cgroup(cluster)
-    command = [_NODE / "launch.sh", here.root, site.root, site.cache.tools, site.cache.images]
+    command = [_NODE / "launch.sh", here.root, site.made.root, site.cache.tools, site.cache.images]
     log = here.log / "node.log"
     with log.open("wb") as file:
         parent = subprocess.Popen(  # noqa: S603  the lab's own script, no shell line
@@ -164,10 +168,10 @@ def _still_runs(parent: subprocess.Popen[bytes], log: Path) -> None:
         raise PointlessError(what, log=tail(log))
 
 
-def _import(cluster: Cluster, site: Site) -> None:
+def _import(cluster: Cluster, site: Site, names: Sequence[str]) -> None:
     state = site.state
     log = state.of(cluster).log / "containerd.log"
-    with site.report.part(f"{cluster.name}: images"):
+    with site.report.part(f"{cluster.name}: images {', '.join(names)}"):
         wait_for(
             f"containerd of {cluster.name}",
             lambda: bool(inside(state, cluster, ["ctr", "version"], limit_seconds=10)),
@@ -175,9 +179,8 @@ def _import(cluster: Cluster, site: Site) -> None:
             every_seconds=0.2,
             explain=lambda: tail(log),
         )
-        for archive in site.archives:
-            load_in_node(state, cluster, f"/lab/images/{archive.name}")
-    (state.of(cluster).node / Path(components.IMPORTED).name).touch()
+        for name in names:
+            load_in_node(state, cluster, f"/lab/images/{site.made.images.archive(name).name}")
 
 
 def load_in_node(state: State, cluster: Cluster, archive: str) -> str:

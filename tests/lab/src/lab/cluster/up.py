@@ -57,7 +57,7 @@ def up(wanted: Sequence[Cluster], site: Site) -> None:
         installing: list[Future[None]] = []
 
         def install(kubectl: Kubectl) -> None:
-            context = addons.Context(cluster, tuple(wanted), kubectl, site.tools, report)
+            context = addons.Context(cluster, tuple(wanted), kubectl, site.made.tools, report)
             installing.append(side.submit(addons.install, context))
 
         events.record(state, cluster, "up begun")

@@ -52,7 +52,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 )
 REQUIRED = tuple(RECIPES)
 AT_START = tuple(name for name in REQUIRED if name not in {"nats", "openbao"})
-"""Those that every cluster runs; the others are loaded where they are used."""
+"""Those that every cluster runs: a node waits for these, the others come while it starts."""
 
 
 @dataclass(frozen=True)

@@ -38,12 +38,14 @@ class Component:
         name: Its name, and that of its log.
         argv: Program and arguments.
         after: URLs that must answer 200, and files that must exist, before its first start.
+        env: Variables of its own.
         wanted: Whether it should run now.
     """
 
     name: str
     argv: list[str]
     after: list[str]
+    env: dict[str, str]
     wanted: bool = True
     pid: int = 0
     since: float = 0.0
@@ -74,7 +76,7 @@ class Node:
         self.env: dict[str, str] = spec["env"]
         self.authority: str = spec["authority"]
         self.components = {
-            row["name"]: Component(row["name"], row["argv"], row["after"])
+            row["name"]: Component(row["name"], row["argv"], row["after"], row["env"])
             for row in spec["components"]
         }
         self.selector = selectors.DefaultSelector()
@@ -137,7 +139,7 @@ class Node:
             component.pid = os.posix_spawn(
                 component.argv[0],
                 component.argv,
-                self.env,
+                self.env | component.env,
                 file_actions=files,
                 setsid=True,
                 setsigdef=[signal.SIGPIPE, signal.SIGINT],  # Python ignores them, programs do not
