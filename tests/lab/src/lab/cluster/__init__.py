@@ -1,7 +1,8 @@
-"""One real cluster: its certificates, configuration, namespaces and components."""
+"""One real cluster: its certificates, configuration, namespaces and components.
+
+Here is what works on a cluster that runs; ``lab.cluster.up`` makes one.
+"""
 
 from lab.cluster.inside import control, enter, first_process, inside
-from lab.cluster.site import Site
-from lab.cluster.start import start
 
-__all__ = ["Site", "control", "enter", "first_process", "inside", "start"]
+__all__ = ["control", "enter", "first_process", "inside"]
