@@ -70,7 +70,7 @@ def pids() -> list[int]:
     found = []
     for folder in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
-            if f"/{GROUP}" in (folder / "cgroup").read_text():
+            if f"/{GROUP}/" in (folder / "cgroup").read_text():
                 found.append(int(folder.name))
     return sorted(found)
 
