@@ -108,6 +108,7 @@ _CERT_MANAGER = "github.com/cert-manager/cert-manager"
 _LOCAL_PATH = "github.com/rancher/local-path-provisioner"
 _GATEWAY_API = "sigs.k8s.io/gateway-api"
 _CALICO = "github.com/projectcalico/calico"
+_ISTIO = "istio.io/istio"
 
 _ALL = (
     Family(
@@ -199,12 +200,22 @@ _ALL = (
         },
         data=(Data(_CALICO, "libcalico-go/config/crd"),),
     ),
+    Family(
+        "istio",
+        _ISTIO,
+        {
+            "istioctl": f"{_ISTIO}/istioctl/cmd/istioctl",
+            "pilot-discovery": f"{_ISTIO}/pilot/cmd/pilot-discovery",
+        },
+        stamps={f"{_ISTIO}/pkg/version.buildVersion": "{version}"},
+        data=(Data(_ISTIO, "manifests/charts/base/files", "crd-all.gen.yaml"),),
+    ),
 )
 
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _ALL})
 """By name, the longest build first."""
 
-OPTIONAL = frozenset({"calico"})
+OPTIONAL = frozenset({"calico", "istio"})
 """Families that are built only when they are named."""
 
 REQUIRED: tuple[str, ...] = tuple(name for name in FAMILIES if name not in OPTIONAL)
