@@ -22,17 +22,15 @@ def part(kind: str) -> dict[str, Any]:
     return dict(found)
 
 
-def settings() -> dict[str, str]:
-    _, *given, _ = policy.agent(CLUSTER, "/agent")
-    return dict(word.split("=", 1) for word in given)
-
-
 def test_the_agent_tells_nobody_outside_that_it_runs() -> None:
-    assert settings()["FELIX_USAGEREPORTINGENABLED"] == "false"
+    assert policy.environment(CLUSTER)["FELIX_USAGEREPORTINGENABLED"] == "false"
 
 
 def test_the_agent_and_the_plugin_speak_of_the_same_node() -> None:
-    names = {settings()["FELIX_FELIXHOSTNAME"], policy.network(CLUSTER)["nodename"]}
+    names = {
+        policy.environment(CLUSTER)["FELIX_FELIXHOSTNAME"],
+        policy.network(CLUSTER)["nodename"],
+    }
     assert names == {CLUSTER.name}
 
 

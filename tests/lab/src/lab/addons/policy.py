@@ -95,22 +95,19 @@ def install(context: Context) -> None:
     )
 
 
-def agent(cluster: Cluster, program: str) -> list[str]:
-    """Return the command line of the node's agent.
+def environment(cluster: Cluster) -> dict[str, str]:
+    """Return the variables that the node's agent is started with; it needs no argument.
 
     Args:
         cluster: Whose node.
-        program: Where :data:`AGENT` is, as the node sees it.
     """
-    settings = {
+    return {
         "KUBECONFIG": KUBECONFIG,
         # Addresses come from host-local: there is nothing of Calico's own to watch.
         "USE_POD_CIDR": "true",
-        "GOGC": "40",
         "FELIX_FELIXHOSTNAME": cluster.name,
         **{f"FELIX_{name}": value for name, value in _SETTINGS.items()},
     }
-    return ["/usr/bin/env", *(f"{name}={value}" for name, value in settings.items()), program]
 
 
 def network(cluster: Cluster) -> dict[str, Any]:
