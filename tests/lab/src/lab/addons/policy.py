@@ -25,9 +25,6 @@ USER = "lab:policy"
 KUBECONFIG = "/lab/policy.kubeconfig"
 READY = "http://127.0.0.1:9099/readiness"
 """Answers 200 once the rules of all pods of the node are written."""
-GATEWAY = "169.254.1.1"
-"""Every pod's gateway. Nobody has this address: the node answers for it on each cable. The kernel
-does that only for addresses it has a route to, and a node of the lab has no default route."""
 
 _GROUP = "crd.projectcalico.org"
 _KINDS = (
