@@ -17,6 +17,9 @@ PODS = IPv4Network("10.211.0.0/16")
 SERVICES = IPv4Network("10.212.0.0/16")
 HOST = LAN[1]
 """The machine's own address on the lab's network; kubectl comes from here."""
+POD_GATEWAY = IPv4Address("169.254.1.1")
+"""The gateway of every pod whose policies are enforced: its node answers for this address on the
+pod's cable. The kernel does that only for addresses it has a route to: there is no default one."""
 DNS_SUFFIX = "lab"
 LARGEST = 9
 DEFAULT = (1, 2, 3)

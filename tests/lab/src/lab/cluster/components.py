@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lab.addons import policy
 from lab.plan import Cluster
 
 _PKI = "/lab/pki"
@@ -21,12 +22,16 @@ that would hardly be given back."""
 IMPORTED = "/lab/imported"
 """A file that says that the images are in the node."""
 
+POLICY_KINDS = "/lab/policy-kinds"
+"""A file that says that the API server knows what the policies' agent reads."""
+
 NAMES = (
     "etcd",
     "containerd",
     "kube-apiserver",
     "kube-controller-manager",
     "kube-scheduler",
+    policy.AGENT,
     "kubelet",
     "kube-proxy",
 )
@@ -47,7 +52,9 @@ def spec(cluster: Cluster, program: Callable[[str], Path], path: list[Path]) -> 
         "kube-controller-manager": [api],
         "kube-scheduler": [api],
         # A pod whose image is not there yet would be tried again only after ten seconds.
-        "kubelet": [api, IMPORTED],
+        # One without rules on its cable would be open, or cut off.
+        "kubelet": [api, IMPORTED, policy.READY],
+        policy.AGENT: [api, POLICY_KINDS],
         "kube-proxy": [api],
     }
     arguments = {
@@ -58,7 +65,10 @@ def spec(cluster: Cluster, program: Callable[[str], Path], path: list[Path]) -> 
         "kube-scheduler": _clients("scheduler"),
         "kubelet": _kubelet(cluster),
         "kube-proxy": ["--config=/lab/proxy.yaml"],
+        policy.AGENT: [],
     }
+    environment = {name: {"GOMEMLIMIT": limit} for name, limit in _HEAPS.items()}
+    environment[policy.AGENT] = policy.environment(cluster)
     folders = [*map(str, path), "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
     return {
         "hostname": cluster.name,
@@ -69,7 +79,7 @@ def spec(cluster: Cluster, program: Callable[[str], Path], path: list[Path]) -> 
                 "name": name,
                 "argv": [str(program(name)), *arguments[name]],
                 "after": after.get(name, []),
-                "env": {"GOMEMLIMIT": _HEAPS[name]} if name in _HEAPS else {},
+                "env": environment.get(name, {}),
             }
             for name in NAMES
         ],

@@ -9,20 +9,21 @@ from typing import Any
 
 import yaml
 
+from lab.addons import policy
 from lab.plan import Cluster
 
 SANDBOX_IMAGE = "lab.local/pause:1"
 _SOCKET = "/run/containerd/containerd.sock"
 
 
-def write(cluster: Cluster, folder: Path, runc: Path, cni: Path) -> None:
+def write(cluster: Cluster, folder: Path, runc: Path, cni: list[Path]) -> None:
     """Write what the components read.
 
     Args:
         cluster: Whose.
         folder: The folder that the node sees as ``/lab``.
         runc: The program runc, as the node sees it.
-        cni: The folder of the network plugins, as the node sees it.
+        cni: The folders of the network plugins, as the node sees them.
     """
     files = {
         "containerd.toml": _containerd(runc, cni),
@@ -52,7 +53,7 @@ def write_node_files(cluster: Cluster, etc: Path) -> None:
     (etc / "machine-id").write_text(f"{hashlib.sha256(cluster.name.encode()).hexdigest()[:32]}\n")
 
 
-def _containerd(runc: Path, cni: Path) -> str:
+def _containerd(runc: Path, cni: list[Path]) -> str:
     # Without CAP_SYS_RESOURCE nobody may lower an oom_score_adj: restrict_oom_score_adj.
     return f"""\
 version = 3
@@ -88,7 +89,7 @@ BinaryName = "{runc}"
 SystemdCgroup = false
 
 [plugins.'io.containerd.cri.v1.runtime'.cni]
-bin_dirs = ["{cni}"]
+bin_dirs = {json.dumps([str(folder) for folder in cni])}
 conf_dir = "/lab/cni"
 """
 
@@ -98,20 +99,7 @@ def _network(cluster: Cluster) -> dict[str, Any]:
         "cniVersion": "1.0.0",
         "name": "lab",
         "plugins": [
-            {
-                "type": "bridge",
-                "bridge": "cni0",
-                "isGateway": True,
-                "ipMasq": True,
-                "ipMasqBackend": "nftables",
-                "hairpinMode": True,
-                "ipam": {
-                    "type": "host-local",
-                    "dataDir": "/run/cni",
-                    "ranges": [[{"subnet": str(cluster.pods)}]],
-                    "routes": [{"dst": "0.0.0.0/0"}],
-                },
-            },
+            policy.network(cluster),
             {"type": "portmap", "backend": "nftables", "capabilities": {"portMappings": True}},
         ],
     }

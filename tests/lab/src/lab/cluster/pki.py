@@ -37,6 +37,7 @@ CLIENTS = {
     "scheduler": ("system:kube-scheduler", ""),
     "proxy": ("system:kube-proxy", ""),
     "kubelet": ("system:node:{node}", "system:nodes"),
+    "policy": ("lab:policy", ""),
     "apiserver-kubelet": ("kube-apiserver-kubelet-client", "system:masters"),
 }
 """Client certificates: file name to user and group."""

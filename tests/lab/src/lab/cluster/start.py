@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab import host, images
+from lab.addons import policy
 from lab.cluster import components, configuration, pki
 from lab.cluster.inside import control, inside
 from lab.cluster.site import Site
@@ -22,7 +23,7 @@ from lab.waiting import wait_for
 
 _NODE = Path(__file__).resolve().parents[1] / "node"
 _IN_NODE = Path("/lab")
-_KUBECONFIGS = ("controller-manager", "scheduler", "proxy", "kubelet")
+_KUBECONFIGS = ("controller-manager", "scheduler", "proxy", "kubelet", "policy")
 _DISK = ("upper", "work", "containerd", "kubelet", "etcd")
 _NAMESPACES_SECONDS = 10.0
 _API_SECONDS = 90.0
@@ -37,7 +38,7 @@ def start(
     Args:
         cluster: Which.
         site: What it is made from.
-        on_api: Called once, as soon as the API server is ready.
+        on_api: Called once, as soon as the API server is ready; no pod starts before it returns.
 
     Returns:
         kubectl for it; its node is Ready.
@@ -63,6 +64,7 @@ def start(
                 explain=lambda: explain(state, cluster),
             )
         on_api(kubectl)
+        (here.node / Path(components.POLICY_KINDS).name).touch()
         importing.result()
         (here.node / Path(components.IMPORTED).name).touch()
         others = [name for name in images.REQUIRED if name not in images.AT_START]
@@ -106,8 +108,9 @@ def _write(cluster: Cluster, site: Site) -> None:
     pki.write_kubeconfig(cluster, here.pki, "admin", here.kubeconfig)
     for name in _KUBECONFIGS:
         pki.write_kubeconfig(cluster, here.pki, name, here.node / f"{name}.kubeconfig")
-    cni = in_node(tools.folder("cni"))
-    configuration.write(cluster, here.node, in_node(tools.program("runc")), cni)
+    cni = [in_node(tools.folder(family)) for family in ("cni", policy.FAMILY)]
+    runc = in_node(tools.program("runc"))
+    configuration.write(cluster, here.node, runc, cni)
     configuration.write_node_files(cluster, here.root / "disk" / "upper" / "etc")
     folders = [in_node(tools.folder(family)) for family in ("containerd", "runc")]
     told = components.spec(cluster, lambda name: in_node(tools.program(name)), folders)

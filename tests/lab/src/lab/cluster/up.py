@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from lab import addons, events, host
+from lab.addons import policy
 from lab.cluster.inside import first_process
 from lab.cluster.site import Site
 from lab.cluster.start import start
@@ -59,6 +60,8 @@ def up(wanted: Sequence[Cluster], site: Site) -> None:
         def install(kubectl: Kubectl) -> None:
             context = addons.Context(cluster, tuple(wanted), kubectl, site.made.tools, report)
             installing.append(side.submit(addons.install, context))
+            with report.part(f"{cluster.name}: network policies"):
+                policy.install(context)
 
         events.record(state, cluster, "up begun")
         start(cluster, site, on_api=install)

@@ -215,7 +215,7 @@ _ALL = (
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _ALL})
 """By name, the longest build first."""
 
-OPTIONAL = frozenset({"calico", "istio"})
+OPTIONAL = frozenset({"istio"})
 """Families that are built only when they are named."""
 
 REQUIRED: tuple[str, ...] = tuple(name for name in FAMILIES if name not in OPTIONAL)
