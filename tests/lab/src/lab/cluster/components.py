@@ -14,7 +14,7 @@ _ETCD = "http://127.0.0.1:2379"
 """Inside the node's own network namespace, where only the API server is."""
 
 _FRUGAL = {"GOGC": "30"}
-"""Three clusters share a machine with the tests, so memory is dearer than time. The API server holds
+"""Three clusters share a machine with tests, so memory is dearer than time. The API server holds
 the schemas of all kinds, some 150 MiB; a limit near that, by GOMEMLIMIT, kept a whole core busy."""
 
 IMPORTED = "/lab/imported"
