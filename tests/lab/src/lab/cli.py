@@ -96,6 +96,8 @@ def up(numbers: Numbers = None) -> None:
         try:
             bring_up.up(wanted, Site(provision(cache, report), state, cache, report))
         except LabError as error:
+            if not state.root.exists():
+                raise
             rest = "what is there stays for a look; `python -m lab down` removes it"
             remedy = f"{error.remedy}; {rest}" if error.remedy else rest
             raise LabError(error.what, remedy, error.log) from error
@@ -162,7 +164,8 @@ def execute(
     from lab.cluster import enter  # noqa: PLC0415
 
     terminal = f"TERM={os.environ.get('TERM', 'dumb')}"
-    words = enter(_state(), _up(number), ["/usr/bin/env", terminal, *command])
+    program = command[1:] if command[0] == "--" else command
+    words = enter(_state(), _up(number), ["/usr/bin/env", terminal, *program])
     os.execvp(words[0], words)  # noqa: S606  no shell: the words are the command
 
 

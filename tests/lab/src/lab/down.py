@@ -55,9 +55,10 @@ def down(state: State, clusters: Sequence[Cluster], report: Report, names: Names
         names: Names of the lab.
 
     Raises:
-        LabError: A process did not die, or something could not be removed; all else is removed
-            first, and it can be tried again.
+        LabError: The lab is of another state, and nothing was done; or a process did not die, or
+            something could not be removed: all else is removed first, and it can be tried again.
     """
+    host.check_owner(state, names)
     there = traces(state, names)
     wanted = [cluster for cluster in clusters if cluster in there]
     failures: list[LabError] = []

@@ -7,21 +7,16 @@ reboot of the machine, and neither do the changes.
 
 from __future__ import annotations
 
-import json
-import os
-import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lab import cgroups, links
 from lab.errors import LabError
 from lab.names import OURS, Names
 from lab.paths import State
-from lab.plan import Cluster
+from lab.plan import POD_GATEWAY, Cluster
+from lab.record import is_part, note, recorded, temporary
 from lab.run import run
-
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 SETTINGS = {
     # The kubelet sets these four for the whole machine; done here, they are given back by `down`.
@@ -52,43 +47,6 @@ _INSIDE = {
     "net.ipv4.conf.eth0.rp_filter": 0,
 }
 
-_writing = threading.Lock()
-
-
-@dataclass
-class Record:
-    """What was changed, in the order of the changes.
-
-    Attributes:
-        boot: The boot of the machine in which it was.
-        settings: Kernel settings with their values before.
-        links: Names of links.
-        cgroups: Folders of cgroups.
-    """
-
-    boot: str = field(default_factory=lambda: _BOOT.read_text().strip())
-    settings: dict[str, str] = field(default_factory=dict)
-    links: list[str] = field(default_factory=list)
-    cgroups: list[str] = field(default_factory=list)
-
-
-def recorded(state: State) -> Record | None:
-    """Return what was changed since the machine started; ``None`` when nothing was.
-
-    Raises:
-        LabError: The record cannot be read.
-    """
-    try:
-        record = Record(**json.loads(state.host.read_text()))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError) as error:
-        raise LabError(
-            f"{state.host} cannot be read: {error}",
-            "put the kernel settings back by hand, remove it, then run `python -m lab down`",
-        ) from error
-    return record if record.boot == Record().boot else None
-
 
 def prepare(
     state: State,
@@ -107,22 +65,43 @@ def prepare(
     Raises:
         LabError: The machine does not let us, or a thing of this name is not the lab's.
     """
+    check_owner(state, names)
     _private_folder(state)
     for name, wanted in _different(settings, at_least).items():
-        _note(state, setting=(name, _read(name)))
+        note(state, setting=(name, _read(name)))
         _set(name, wanted)
     for hierarchy in cgroups.hierarchies():
         if hierarchy.version == 1:
-            _note(state, cgroup=str(hierarchy.root / names.cgroup))
+            note(state, cgroup=str(hierarchy.root / names.cgroup))
     cgroups.make(names.cgroup)
     bridge = links.links().get(names.bridge)
     if bridge is None:
-        _note(state, link=names.bridge)
+        note(state, link=names.bridge)
         links.ip([f"link add {names.bridge} address {names.bridge_hardware} type bridge"])
     elif not bridge.is_ours:
         raise LabError(f"the link {names.bridge} was not made by the lab", "rename or remove it")
     # A lab killed between two of these steps left a bridge without address: repeat them.
+    run(["ip", "link", "set", names.bridge, "alias", state.root.absolute()])
     links.ip([f"addr replace {names.host} dev {names.bridge}", f"link set {names.bridge} up"])
+
+
+def check_owner(state: State, names: Names = OURS) -> None:
+    """Return if the lab of this machine, if there is one, is the one of this state.
+
+    The bridge has the state's folder written on it: a command that was given another folder would
+    take the clusters down, but could not give back what only the right folder knows.
+
+    Raises:
+        LabError: It is of another state, which exists.
+    """
+    bridge = links.links().get(names.bridge)
+    if bridge is None or not bridge.is_ours or bridge.alias in {"", str(state.root.absolute())}:
+        return
+    if State(Path(bridge.alias)).host.exists():
+        raise LabError(
+            f"the lab of this machine has its state in {bridge.alias}",
+            "name that folder in SECURETRANSPORT_LAB_STATE",
+        )
 
 
 def connect(state: State, cluster: Cluster, pid: int, names: Names = OURS) -> None:
@@ -142,7 +121,7 @@ def connect(state: State, cluster: Cluster, pid: int, names: Names = OURS) -> No
     """
     link = names.link(cluster)
     peer = f"peer name eth0 address {names.node_hardware(cluster)} netns {pid}"
-    _note(state, link=link)
+    note(state, link=link)
     links.remove(link)
     links.ip(
         [
@@ -156,6 +135,7 @@ def connect(state: State, cluster: Cluster, pid: int, names: Names = OURS) -> No
             f"addr add {names.node(cluster)} dev eth0",
             "link set eth0 up",
             f"route add {cluster.services} dev eth0",
+            f"route add {POD_GATEWAY} dev eth0",
         ],
         pid=pid,
     )
@@ -193,7 +173,7 @@ def restore(state: State, names: Names = OURS) -> None:
     for name, value in (record.settings if record else {}).items():
         _set(name, value)
     state.host.unlink(missing_ok=True)
-    _temporary(state).unlink(missing_ok=True)
+    temporary(state).unlink(missing_ok=True)
 
 
 def is_lent(state: State, names: Names = OURS) -> bool:
@@ -219,14 +199,6 @@ def _private_folder(state: State) -> None:
         raise LabError(f"{state.root} cannot be made: {error.strerror}") from error
 
 
-def is_part(path: Path) -> bool:
-    """Whether an entry of the state's folder is the lab's: the record, or a cluster's folder."""
-    try:
-        return path.name.startswith("host.json") or Cluster(int(path.name[1:])).name == path.name
-    except (LabError, ValueError):
-        return False
-
-
 def _different(settings: Mapping[str, int], at_least: Mapping[str, int]) -> dict[str, str]:
     """Return the kernel settings that are not as they should be, with what they should be."""
     known = {name: now for name in (*settings, *at_least) if (now := _read(name)) is not None}
@@ -237,33 +209,6 @@ def _different(settings: Mapping[str, int], at_least: Mapping[str, int]) -> dict
         if name in known and int(known[name]) < at_least[name]
     }
     return {name: value for name, value in (exact | higher).items() if known[name] != value}
-
-
-def _note(
-    state: State,
-    *,
-    setting: tuple[str, str | None] | None = None,
-    link: str = "",
-    cgroup: str = "",
-) -> None:
-    """Write a change down before it is made; what is noted already keeps its first value."""
-    with _writing:
-        record = recorded(state) or Record()
-        if setting is not None and setting[1] is not None:
-            record.settings.setdefault(setting[0], setting[1])
-        for value, known in ((link, record.links), (cgroup, record.cgroups)):
-            if value and value not in known:
-                known.append(value)
-        temporary = _temporary(state)
-        with temporary.open("w") as file:
-            json.dump(asdict(record), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(state.host)
-
-
-def _temporary(state: State) -> Path:
-    return state.host.with_name(state.host.name + ".new")
 
 
 def _path(name: str) -> str:

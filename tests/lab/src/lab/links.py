@@ -21,12 +21,14 @@ class Link:
         hardware: Its hardware address; empty where it has none.
         is_up: Whether it is set up, whatever the other end is.
         master: The bridge it is plugged into; empty for none.
+        alias: What was written on it; empty for nothing.
     """
 
     name: str
     hardware: str
     is_up: bool
     master: str
+    alias: str
 
     @property
     def is_ours(self) -> bool:
@@ -45,6 +47,7 @@ def _link(told: dict[str, Any]) -> Link:
         hardware=told.get("address", ""),
         is_up="UP" in told.get("flags", []),
         master=told.get("master", ""),
+        alias=told.get("ifalias", ""),
     )
 
 

@@ -9,7 +9,7 @@ import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 
-from lab import plan
+from lab import host, plan
 from lab.cgroups import Hierarchy
 from lab.errors import LabError
 from lab.machine import BUILD_PROGRAMS, PROGRAMS, Machine, examine
@@ -45,6 +45,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Kernel features with the options of which one must be ``y`` or ``m``."""
 
+_MODULES = {"BRIDGE_NETFILTER": "br_netfilter", "OVERLAY_FS": "overlay"}
+"""Options whose module has another name."""
 _UNFIT = frozenset({"overlay", "nfs", "nfs4", "9p", "virtiofs", "vfat", "fuseblk", "ramfs"})
 """File systems that cannot carry the writable part of an overlay."""
 
@@ -72,6 +74,7 @@ def check(clusters: Sequence[Cluster], state: State, cache: Cache, names: Names 
         LabError: It cannot; the first reason is the message, further ones are in the log.
     """
     require_root()
+    host.check_owner(state, names)
     is_cold = bool(_missing(cache))
     new = sum(not state.of(cluster).root.exists() for cluster in clusters)
     found = problems(examine(state, cache, names), is_cold=is_cold, new=new)
@@ -130,7 +133,8 @@ def _kernel_problems(machine: Machine) -> Iterable[tuple[str, str]]:
         )
         if seen is False and machine.options and configured:
             # A module that is not loaded, or something that forbids us to use it.
-            yield f"the kernel has {feature}, but not for us", f"`modprobe {options[0].lower()}`"
+            module = _MODULES.get(options[0], options[0].lower())
+            yield f"the kernel has {feature}, but not for us", f"`modprobe {module}`"
         elif seen is False or (seen is None and not configured):
             wanted = " or ".join(f"CONFIG_{option}" for option in options)
             yield f"the kernel has no {feature}", f"use one with {wanted}"

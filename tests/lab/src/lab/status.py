@@ -18,12 +18,10 @@ from typing import Any, Literal
 from rich.table import Table
 
 from lab import down, faults, host, usage
+from lab.addons.policy import AGENT
 from lab.names import OURS, Names
 from lab.paths import State
 from lab.plan import Cluster
-
-ENFORCER_LABEL = ("lab.local/enforces", "network-policy")
-"""Label of the pods of whatever enforces NetworkPolicy; without a ready one, nothing does."""
 
 _ANSWER_SECONDS = 3.0
 
@@ -102,6 +100,7 @@ def _of(state: State, cluster: Cluster, names: Names, used: usage.Usage | None) 
     pid = _first_process(state, cluster, names)
     first, last = cluster.balancers
     nodes, pods = (_ask(state, cluster, "nodes"), _ask(state, cluster, "pods")) if pid else ([], [])
+    components = _components(state, cluster) if pid else {}
     unready = [pod for pod in pods or [] if not _is_well(pod)]
     return ClusterStatus(
         name=cluster.name,
@@ -111,12 +110,12 @@ def _of(state: State, cluster: Cluster, names: Names, used: usage.Usage | None) 
         api=cluster.api,
         balancers=(str(first), str(last)),
         is_partitioned=faults.is_partitioned(cluster, names),
-        components=_components(state, cluster) if pid else {},
+        components=components,
         is_api_ready=nodes is not None and bool(pid),
         is_node_ready=bool(nodes) and all(_has_condition(node, "Ready") for node in nodes or []),
         pods=len(pods or []),
         pods_not_ready=sorted(f"{_meta(pod)['namespace']}/{_meta(pod)['name']}" for pod in unready),
-        is_policy_enforced=any(_enforces(pod) for pod in pods or []),
+        is_policy_enforced=AGENT in components and components[AGENT].state == "running",
         memory_mib=round(used.memory_mib, 1) if used else 0.0,
         cpu_percent=round(used.cpu_percent, 1) if used else 0.0,
     )
@@ -167,11 +166,6 @@ def _has_condition(thing: Mapping[str, Any], kind: str) -> bool:
 
 def _is_well(pod: Mapping[str, Any]) -> bool:
     return pod.get("status", {}).get("phase") == "Succeeded" or _has_condition(pod, "Ready")
-
-
-def _enforces(pod: Mapping[str, Any]) -> bool:
-    name, value = ENFORCER_LABEL
-    return _meta(pod).get("labels", {}).get(name) == value and _is_well(pod)
 
 
 def table(rows: Sequence[ClusterStatus]) -> Table:

@@ -1,7 +1,6 @@
 """What the machine lends comes back: also after a kill in the middle, with no state, and twice.
 
-These tests have a second, small lab of other names beside the one of the machine: its nodes are a
-shell and a sleeping program. Its only kernel setting is one that nothing else on the machine asks.
+These tests have a lab of other names beside the one of the machine; see ``lesser``.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -21,39 +19,38 @@ import pytest
 from lab import cgroups, events, faults, host, links, usage
 from lab.down import down, traces
 from lab.errors import LabError
-from lab.names import Names
 from lab.paths import State
 from lab.plan import Cluster
 from lab.report import Report
 from lab.run import run
 from lab.waiting import wait_for
+from lesser import (
+    ALL,
+    C1,
+    C2,
+    C3,
+    NAMES,
+    SETTING,
+    connect_node,
+    ip_inside,
+    nothing_is_left,
+    prepare,
+    setting,
+    start_node,
+    taken_down,
+)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes bridges and cgroups: needs root")
-
-NAMES = Names("sttest0", "sttest-", "securetransport-labtest", IPv4Network("10.219.0.0/16"), 15)
-SETTING = "net.ipv4.igmp_max_msf"
-FILE = Path("/proc/sys/net/ipv4/igmp_max_msf")
-SETTINGS = {SETTING: 11}
-C1, C2, C3 = ALL = tuple(Cluster(number) for number in (1, 2, 3))
-NODE = """
-for group; do echo $$ > "$group/cgroup.procs"; done
-exec unshare --net --mount --pid --uts --ipc --cgroup --fork --kill-child=KILL \
-  sh -c 'sleep 1000 & sleep 1000 & wait'
-"""
-
-
-def before() -> str:
-    return FILE.read_text().strip()
 
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[State]:
     state = State(tmp_path / "state")
-    was = before()
+    was = setting()
     yield state
     down(state, ALL, Report(io.StringIO()), NAMES)
     nothing_is_left(state)
-    assert before() == was
+    assert setting() == was
 
 
 @pytest.fixture
@@ -62,21 +59,8 @@ def node(state: State) -> Iterator[Callable[[Cluster], int]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(cluster: Cluster) -> int:
-        here = state.of(cluster)
-        (here.root / "disk").mkdir(parents=True)
-        (here.root / "disk" / "file").write_text("something")
-        groups = host.cgroup(cluster, NAMES)
-        parent = subprocess.Popen(["/bin/sh", "-c", NODE, "sh", *map(str, groups)])
-        started.append(parent)
-        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
-        wait_for("a node", lambda: bool(children.read_text().split()), limit_seconds=5)
-        pid = int(children.read_text().split()[0])
-        mine = Path("/proc/self/ns/net").stat()
-        theirs = Path(f"/proc/{pid}/ns/net")
-        wait_for("its network", lambda: theirs.stat() != mine, limit_seconds=5)
-        here.pid.write_text(f"{pid}\n")
-        host.connect(state, cluster, pid, NAMES)
-        return pid
+        started.append(parent := start_node(state, cluster))
+        return connect_node(state, cluster, parent)
 
     yield start
     for parent in started:
@@ -84,32 +68,11 @@ def node(state: State) -> Iterator[Callable[[Cluster], int]]:
         parent.wait()
 
 
-def prepare(state: State) -> None:
-    host.prepare(state, NAMES, SETTINGS, {})
-
-
-def taken_down(state: State, *clusters: Cluster) -> str:
-    out = io.StringIO()
-    down(state, clusters or ALL, Report(out), NAMES)
-    return out.getvalue()
-
-
-def nothing_is_left(state: State) -> None:
-    assert not cgroups.existing(NAMES.cgroup)
-    assert not [name for name in links.links() if name.startswith("sttest")]
-    assert not state.root.exists()
-
-
-def ip_inside(pid: int, *arguments: str) -> str:
-    words = ["nsenter", f"--target={pid}", "--net", "ip", *arguments]
-    return subprocess.check_output(words, text=True)
-
-
 def test_prepare_twice_changes_nothing_more(state: State) -> None:
-    was = before()
+    was = setting()
     prepare(state)
     first = state.host.read_text()
-    assert before() == "11"
+    assert setting() == "11"
     assert json.loads(first)["settings"] == {SETTING: was}
     prepare(state)
     assert state.host.read_text() == first
@@ -170,13 +133,13 @@ def test_down_of_one_cluster_leaves_the_others_and_the_bridge(
     assert not Path(f"/proc/{pids[1]}/root/proc").exists()
     assert host.is_node(C1, pids[0], NAMES)
     assert NAMES.bridge in links.links()
-    assert before() == "11"
+    assert setting() == "11"
 
 
 def test_down_of_three_takes_at_most_ten_seconds_and_leaves_nothing(
     state: State, node: Callable[[Cluster], int]
 ) -> None:
-    was = before()
+    was = setting()
     prepare(state)
     for cluster in ALL:
         node(cluster)
@@ -184,22 +147,39 @@ def test_down_of_three_takes_at_most_ten_seconds_and_leaves_nothing(
     taken_down(state)
     assert time.monotonic() - begun < 10
     nothing_is_left(state)
-    assert before() == was
+    assert setting() == was
     assert "nothing is up" in taken_down(state)
 
 
 def test_down_without_any_state_finds_everything_by_name(
     state: State, node: Callable[[Cluster], int], tmp_path: Path
 ) -> None:
+    was = setting()
+    prepare(state)
+    pid = node(C1)
+    lost = state.root.rename(tmp_path / "lost")
+    taken_down(state)
+    assert not traces(state, NAMES)
+    assert not Path(f"/proc/{pid}/root/proc").exists()
+    nothing_is_left(state)
+    # Only the state knew the kernel setting: with its record, it comes back.
+    assert setting() == "11"
+    lost.rename(state.root)
+    taken_down(state)
+    assert setting() == was
+
+
+def test_the_lab_of_another_state_is_left_alone(
+    state: State, node: Callable[[Cluster], int], tmp_path: Path
+) -> None:
     prepare(state)
     pid = node(C1)
     elsewhere = State(tmp_path / "elsewhere")
-    taken_down(elsewhere)
-    assert not traces(elsewhere, NAMES)
-    assert not Path(f"/proc/{pid}/root/proc").exists()
-    assert NAMES.bridge not in links.links()
-    # The kernel setting is known to the first state alone.
-    assert before() == "11"
+    for command in (prepare, taken_down):
+        with pytest.raises(LabError, match=f"has its state in {state.root}; name that folder"):
+            command(elsewhere)
+    assert host.is_node(C1, pid, NAMES)
+    assert not elsewhere.root.exists()
 
 
 def test_a_stranger_with_a_remembered_pid_lives(state: State) -> None:
@@ -253,11 +233,11 @@ def test_mounts_below_the_state_are_unmounted_and_what_they_show_stays(
 @pytest.mark.parametrize("calls", [0, 1, 2, 3, 4, 5, 9, 14, 22, 24, 25, 26, 27, 28, 30, 40])
 def test_up_killed_after_any_step_is_undone(state: State, calls: int) -> None:
     """Kill the program that prepares and connects, each time one change of the machine later."""
-    was = before()
+    was = setting()
     program = f"""
 import os, signal, sys
 from pathlib import Path
-from test_host import NAMES, SETTINGS, C1
+from lesser import NAMES, SETTINGS, C1
 from lab import host, links
 from lab.paths import State
 left = {calls}
@@ -281,7 +261,7 @@ host.cgroup(C1, NAMES)
     assert done.returncode == -9
     taken_down(state)
     nothing_is_left(state)
-    assert before() == was
+    assert setting() == was
 
 
 def test_a_bridge_of_somebody_else_is_neither_used_nor_removed(state: State) -> None:
