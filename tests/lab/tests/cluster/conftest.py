@@ -6,11 +6,12 @@ the lab down, and numbers of an idle lab come before anything works in it. ``ORD
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 import remains
+from lab.errors import LabError
 from scene import KEEP, NOTES, STATE, are_up, done, timed
 from secret_latency import Baseline
 
@@ -32,6 +33,18 @@ ORDER = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the modules in order; an unknown one is an error, so that none runs by accident."""
     items.sort(key=lambda item: ORDER.index(item.path.stem))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the log that explains an error of the lab."""
+    report = yield
+    error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, LabError) and error.log:
+        report.sections.append(("what explains it", error.log))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -170,8 +170,10 @@ def space(cluster: Cluster, purpose: str, labels: str = "") -> Iterator[Space]:
         lambda: bool(here.run("get", "serviceaccount", "default", "--output=name")),
         limit_seconds=20,
     )
-    yield here
-    here.kubectl.run("delete", "namespace", here.name, "--wait=false")
+    try:
+        yield here
+    finally:
+        here.kubectl.run("delete", "namespace", here.name, "--wait=false")
 
 
 class Notes:
