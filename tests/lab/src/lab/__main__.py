@@ -10,7 +10,6 @@ import textwrap
 import typer
 
 from lab import paths
-from lab.cli import app
 from lab.errors import LabError
 
 
@@ -18,6 +17,8 @@ def main() -> None:
     """Run ``python -m lab``."""
     # At once, with no wait for what other threads do: whatever is half made, `down` can remove.
     signal.signal(signal.SIGINT, _interrupted)
+    from lab.cli import app  # noqa: PLC0415  the imports take long enough to be interrupted
+
     try:
         app(prog_name="python -m lab")
     except LabError as error:
