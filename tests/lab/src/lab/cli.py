@@ -238,17 +238,22 @@ def image_load(
     """Import an image archive into running clusters, all if none is named."""
     from lab import images  # noqa: PLC0415
 
-    for cluster in _there(numbers):
+    wanted = _there(numbers)
+    if not wanted:
+        raise LabError("nothing is up", "`python -m lab up`")
+    for cluster in wanted:
         for reference in images.load(_up(cluster.number), _state(), file):
             typer.echo(f"{cluster.name}: {reference}")
 
 
 @image.command("list")
 def image_list() -> None:
-    """List the images that `up` imports, with their digests; what is missing is built."""
+    """List the images with their digests; one that is missing is made if its programs are there."""
     from lab import images, toolchain  # noqa: PLC0415
 
     cache, report = paths.cache(), _report()
+    if missing := toolchain.missing(cache, toolchain.REQUIRED):
+        raise LabError(f"not built yet: {', '.join(missing)}", "`python -m lab build` does it")
     tools = toolchain.ensure(cache, toolchain.REQUIRED, report)
     made = images.ensure(cache, tools, images.REQUIRED, report)
     for name, digest in sorted(made.digests.items()):
