@@ -77,15 +77,22 @@ def test_missing_manifest_is_named() -> None:
 
 def test_folder_without_manifests_is_refused(tmp_path: Any) -> None:
     with pytest.raises(LabError, match="no manifest"):
-        manifests.joined(tmp_path)
+        manifests.kinds(tmp_path)
 
 
-def test_joined_manifests_are_separate_documents(tmp_path: Any) -> None:
-    (tmp_path / "a.yaml").write_text("---\nkind: A\n")
-    (tmp_path / "b.yaml").write_text("kind: B\n")
+def test_manifests_of_a_release_become_separate_documents(tmp_path: Any) -> None:
+    (tmp_path / "a.yaml").write_text("---\nkind: A\n---\nkind: B\n")
+    (tmp_path / "b.yaml").write_text("kind: C\n")
     (tmp_path / "c.txt").write_text("not yaml")
-    found = list(yaml.safe_load_all(manifests.joined(tmp_path)))
-    assert found == [{"kind": "A"}, {"kind": "B"}]
+    found = list(yaml.safe_load_all(manifests.kinds(tmp_path) + "---\nkind: D\n"))
+    assert found == [{"kind": "A"}, {"kind": "B"}, {"kind": "C"}, {"kind": "D"}]
+
+
+def test_schemas_lose_their_prose_and_keep_fields_named_description(tmp_path: Any) -> None:
+    schema = {"properties": {"description": {"type": "string", "description": "prose"}}}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump({"description": "prose", "schema": schema}))
+    (found,) = yaml.safe_load_all(manifests.kinds(tmp_path))
+    assert found == {"schema": {"properties": {"description": {"type": "string"}}}}
 
 
 def test_definitions_are_named_by_their_files(tmp_path: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.addons.context import Context
-from lab.addons.manifests import joined, render
+from lab.addons.manifests import kinds, render
 from lab.waiting import wait_for
 
 _NAMESPACE = "cert-manager"
@@ -18,8 +18,8 @@ def install(context: Context) -> None:
         LabError: It did not become ready.
     """
     kubectl, cluster = context.kubectl, context.cluster
-    kinds = joined(context.tools.data("cert-manager"))
-    kubectl.apply(kinds + "\n---\n" + render("cert-manager", cluster))
+    definitions = kinds(context.tools.data("cert-manager"))
+    kubectl.apply(definitions + "---\n" + render("cert-manager", cluster))
     for part in _PARTS:
         kubectl.rollout(f"deployment/{part}", namespace=_NAMESPACE)
     probe = render("certificate", cluster)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.addons.context import Context
-from lab.addons.manifests import definitions, joined
+from lab.addons.manifests import definitions, kinds
 from lab.waiting import wait_for
 
 _SERVED_SECONDS = 60.0
@@ -16,7 +16,7 @@ def install(context: Context) -> None:
         LabError: It does not.
     """
     folder = context.tools.data("gateway-api")
-    context.kubectl.apply(joined(folder))
+    context.kubectl.apply(kinds(folder))
     names = definitions(folder)
 
     def served() -> bool:

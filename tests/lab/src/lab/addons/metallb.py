@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.addons.context import Context
-from lab.addons.manifests import joined, render
+from lab.addons.manifests import kinds, render
 from lab.waiting import wait_for
 
 _NAMESPACE = "metallb-system"
@@ -17,7 +17,7 @@ def install(context: Context) -> None:
         LabError: It did not become ready.
     """
     kubectl, cluster = context.kubectl, context.cluster
-    kubectl.apply(joined(context.tools.data("metallb")) + "\n---\n" + render("metallb", cluster))
+    kubectl.apply(kinds(context.tools.data("metallb")) + "---\n" + render("metallb", cluster))
     pools = render("metallb-pools", cluster)
 
     def accepted() -> bool:
