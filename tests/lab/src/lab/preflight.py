@@ -33,6 +33,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "connection tracking": ("NF_CONNTRACK",),
     "address translation": ("NF_NAT",),
     "iptables": ("NFT_COMPAT", "IP_NF_IPTABLES"),
+    "sets of addresses": ("IP_SET",),
     "the iptables match comment": ("NETFILTER_XT_MATCH_COMMENT",),
     "the iptables match conntrack": ("NETFILTER_XT_MATCH_CONNTRACK",),
     "the iptables match addrtype": ("NETFILTER_XT_MATCH_ADDRTYPE",),

@@ -16,11 +16,14 @@ from scene import KEEP, NOTES, STATE, are_up, done, timed
 from secret_latency import Baseline
 
 ORDER = (
+    "test_tools",
+    "test_images",
     "test_host",
     "test_refusals",
     "test_broken_up",
     "test_up",
     "test_network",
+    "test_policies",
     "test_pods",
     "test_certificates",
     "test_nats",

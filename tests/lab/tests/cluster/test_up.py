@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import remains
 from lab import lock
+from lab.plan import Cluster
 from scene import CLUSTERS, NOTES, STATE, done, lab, node_pid, timed
 
 pytestmark = pytest.mark.usefixtures("clusters")
 SETTLE_SECONDS = 10
 IDLE_SECONDS = 20
-PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def components() -> dict[str, dict[str, int]]:
@@ -58,42 +59,52 @@ def test_status_names_every_cluster_and_component() -> None:
 @pytest.mark.usefixtures("baseline")
 def test_idle_clusters_cost_little() -> None:
     time.sleep(SETTLE_SECONDS)
-    before = cpu_seconds()
+    before = {cluster: cpu_seconds(cluster) for cluster in CLUSTERS}
     begun = time.monotonic()
     time.sleep(IDLE_SECONDS)
     took = time.monotonic() - begun
-    after = cpu_seconds()
-    percent = {name: 100 * (after[name] - before[name]) / took for name in after}
-    resident = {cluster.name: resident_mib(cluster.name) for cluster in CLUSTERS}
-    NOTES.say("", f"{'idle':<6}{'RSS MiB':>9}{'% of a core':>13}")
-    for name in (*resident, "all"):
-        mib = sum(resident.values()) if name == "all" else resident[name]
-        NOTES.say(f"{name:<6}{mib:>9.0f}{percent[name]:>13.1f}")
-    NOTES.number(
-        idle_resident_mib={name: round(mib) for name, mib in resident.items()},
-        idle_cpu_percent_of_one_core={name: round(value, 1) for name, value in percent.items()},
-    )
-    assert sum(resident.values()) < 3 * 1024
-
-
-def cpu_seconds() -> dict[str, float]:
-    """Return the processor time of each cluster and of all, by their cgroups."""
-    top = remains.CGROUPS / "cpuacct" / remains.GROUP
-    folders = {"all": top} | {cluster.name: top / cluster.name for cluster in CLUSTERS}
-    return {
-        name: int((folder / "cpuacct.usage").read_text()) / 1e9 for name, folder in folders.items()
+    rows = {
+        cluster.name: (
+            memory_mib(cluster, "Rss"),
+            memory_mib(cluster, "Pss"),
+            memory_mib(cluster, "Pss_Anon"),
+            100 * (cpu_seconds(cluster) - before[cluster]) / took,
+        )
+        for cluster in CLUSTERS
     }
+    rows["all"] = tuple(sum(column) for column in zip(*rows.values(), strict=True))
+    head = ("RSS MiB", "PSS MiB", "own MiB", "% of a core")
+    NOTES.say("", f"{'idle':<5}" + "".join(f"{name:>12}" for name in head))
+    for name, row in rows.items():
+        NOTES.say(f"{name:<5}" + "".join(f"{value:>12.0f}" for value in row))
+    keys = ("rss_mib", "pss_mib", "own_mib", "cpu_percent_of_one_core")
+    NOTES.number(
+        idle={
+            name: {key: round(value) for key, value in zip(keys, row, strict=True)}
+            for name, row in rows.items()
+        }
+    )
+    assert rows["all"][1] < 4 * 1024
 
 
-def resident_mib(name: str) -> float:
-    """Return the resident memory of a cluster's processes; shared pages count for each."""
-    total = 0.0
+def cpu_seconds(cluster: Cluster) -> float:
+    """Return the processor time of a cluster, by its cgroup."""
+    folder = remains.CGROUPS / "cpuacct" / remains.GROUP / cluster.name
+    return int((folder / "cpuacct.usage").read_text()) / 1e9
+
+
+def memory_mib(cluster: Cluster, kind: str) -> float:
+    """Return the memory of a cluster's processes.
+
+    Args:
+        cluster: Whose.
+        kind: ``Rss`` counts what programs share once for each, ``Pss`` once for all together,
+            ``Pss_Anon`` only what no file has.
+    """
+    kib = 0
     for pid in remains.pids():
-        try:
-            group = Path(f"/proc/{pid}/cgroup").read_text()
-            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        except OSError:
-            continue  # it ended meanwhile
-        if f"/{remains.GROUP}/{name}/" in group or group.rstrip().endswith(f"/{name}"):
-            total += pages * PAGE_MIB
-    return total
+        with suppress(OSError):  # it may end meanwhile
+            if f":/{remains.GROUP}/{cluster.name}" in Path(f"/proc/{pid}/cgroup").read_text():
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                kib += sum(int(line.split()[1]) for line in lines if line.startswith(f"{kind}:"))
+    return kib / 1024

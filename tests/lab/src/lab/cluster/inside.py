@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from lab import host
 from lab.errors import LabError
 from lab.paths import State
 from lab.plan import Cluster
@@ -26,7 +26,7 @@ def first_process(state: State, cluster: Cluster) -> int:
     """
     try:
         pid = int(state.of(cluster).pid.read_text())
-        alive = Path(f"/proc/{pid}/status").exists()
+        alive = host.is_node(cluster, pid)  # and not a stranger who got its number
     except (OSError, ValueError):
         alive = False
     if not alive:
