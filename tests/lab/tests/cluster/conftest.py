@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 import pytest
-
 import remains
-from lab.errors import LabError
 from scene import KEEP, NOTES, STATE, are_up, done, timed
 from secret_latency import Baseline
+
+from lab.errors import LabError
 
 ORDER = (
     "test_tools",

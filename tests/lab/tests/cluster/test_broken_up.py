@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 import remains
-from lab.waiting import wait_for
 from scene import CLUSTERS, NOTES, STATE, command, lab, node_pid
+
+from lab.waiting import wait_for
 
 
 def processes() -> int:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
 from scene import C1, C2, NOTES, Space, space, timed
 
 pytestmark = pytest.mark.usefixtures("clusters")

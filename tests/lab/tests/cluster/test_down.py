@@ -6,10 +6,10 @@ import os
 import signal
 
 import pytest
-
 import remains
-from lab.waiting import wait_for
 from scene import C3, KEEP, NOTES, STATE, done, lab, node_pid, timed
+
+from lab.waiting import wait_for
 
 pytestmark = [
     pytest.mark.usefixtures("clusters"),

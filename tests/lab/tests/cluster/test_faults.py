@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from scene import C1, C2, C3, NOTES, STATE, Space, done, kubectl, lab, space, timed
 
 from lab.errors import LabError
 from lab.waiting import wait_for
-from scene import C1, C2, C3, NOTES, STATE, Space, done, kubectl, lab, space, timed
 
 pytestmark = pytest.mark.usefixtures("clusters")
 RESTART_SECONDS = 60

@@ -15,15 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from lab import cgroups, events, faults, host, links, usage
-from lab.down import down, traces
-from lab.errors import LabError
-from lab.paths import State
-from lab.plan import Cluster
-from lab.report import Report
-from lab.run import run
-from lab.waiting import wait_for
 from lesser import (
     ALL,
     C1,
@@ -39,6 +30,15 @@ from lesser import (
     start_node,
     taken_down,
 )
+
+from lab import cgroups, events, faults, host, links, usage
+from lab.down import down, traces
+from lab.errors import LabError
+from lab.paths import State
+from lab.plan import Cluster
+from lab.report import Report
+from lab.run import run
+from lab.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes bridges and cgroups: needs root")
 

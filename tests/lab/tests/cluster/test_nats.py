@@ -12,9 +12,9 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import Error
 from nats.js.api import RawStreamMsg, StreamConfig
+from scene import C1, C2, Space, space, timed
 
 from lab.waiting import wait_for
-from scene import C1, C2, Space, space, timed
 
 pytestmark = pytest.mark.usefixtures("clusters")
 Answer = TypeVar("Answer")

@@ -8,10 +8,10 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from scene import C1, C2, STATE, Space, space
 
 from lab.errors import LabError
 from lab.waiting import wait_for
-from scene import C1, C2, STATE, Space, space
 
 FETCH = "import urllib.request as u; print(u.urlopen({url!r}, timeout=3).read().decode())"
 

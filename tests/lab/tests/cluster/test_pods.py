@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from scene import C1, Space, manifest, space
 
 from lab.errors import LabError
-from scene import C1, Space, manifest, space
 
 pytestmark = pytest.mark.usefixtures("clusters")
 READY_ADDRESSES = "{.items[*].endpoints[?(@.conditions.ready==true)].addresses[0]}"

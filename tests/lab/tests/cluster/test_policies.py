@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from scene import C1, NOTES, Space, space
 
 from lab.waiting import wait_for
-from scene import C1, NOTES, Space, space
 
 ASK = (
     "import urllib.request as u\n"

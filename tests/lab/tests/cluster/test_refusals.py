@@ -6,10 +6,10 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-
 import remains
-from lab import plan
 from scene import STATE, command, lab
+
+from lab import plan
 
 
 def refusal(*arguments: str, prefix: tuple[str, ...] = ()) -> str:

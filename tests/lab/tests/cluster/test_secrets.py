@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from scene import BUILD, C2, NOTES, space
 from secret_latency import LIMIT_SECONDS, Baseline, change, histogram, start, summary
 

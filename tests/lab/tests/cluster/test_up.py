@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-
 import remains
+from scene import CLUSTERS, NOTES, STATE, done, lab, node_pid, timed
+
 from lab import lock
 from lab.plan import Cluster
-from scene import CLUSTERS, NOTES, STATE, done, lab, node_pid, timed
 
 pytestmark = pytest.mark.usefixtures("clusters")
 SETTLE_SECONDS = 10
