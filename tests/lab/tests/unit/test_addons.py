@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from lab.addons import manifests, versions
+from lab.addons import Context, install, manifests, versions
 from lab.addons.coredns import others
 from lab.addons.install import ADDONS
 from lab.addons.manifests import render
 from lab.errors import LabError
+from lab.kubectl import Kubectl
 from lab.plan import LARGEST, Cluster
+from lab.report import Report
+from lab.toolchain import Tools
 
 CLUSTER = Cluster(2)
 NAMES = sorted(file.stem for file in manifests.FOLDER.glob("*.yaml"))
@@ -53,7 +58,7 @@ def test_every_object_is_complete_and_named_once(name: str) -> None:
 
 
 def test_placeholder_without_a_value_is_refused(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manifests, "FOLDER", tmp_path)
     (tmp_path / "odd.yaml").write_text("address: $nowhere\n")
@@ -62,7 +67,7 @@ def test_placeholder_without_a_value_is_refused(
 
 
 def test_dollar_sign_that_is_no_placeholder_is_refused(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manifests, "FOLDER", tmp_path)
     (tmp_path / "odd.yaml").write_text("price: $5\n")
@@ -75,12 +80,12 @@ def test_missing_manifest_is_named() -> None:
         render("nothing", CLUSTER)
 
 
-def test_folder_without_manifests_is_refused(tmp_path: Any) -> None:
+def test_folder_without_manifests_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="no manifest"):
         manifests.kinds(tmp_path)
 
 
-def test_manifests_of_a_release_become_separate_documents(tmp_path: Any) -> None:
+def test_manifests_of_a_release_become_separate_documents(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("---\nkind: A\n---\nkind: B\n")
     (tmp_path / "b.yaml").write_text("kind: C\n")
     (tmp_path / "c.txt").write_text("not yaml")
@@ -88,14 +93,14 @@ def test_manifests_of_a_release_become_separate_documents(tmp_path: Any) -> None
     assert found == [{"kind": "A"}, {"kind": "B"}, {"kind": "C"}, {"kind": "D"}]
 
 
-def test_schemas_lose_their_prose_and_keep_fields_named_description(tmp_path: Any) -> None:
+def test_schemas_lose_their_prose_and_keep_fields_named_description(tmp_path: Path) -> None:
     schema = {"properties": {"description": {"type": "string", "description": "prose"}}}
     (tmp_path / "a.yaml").write_text(yaml.safe_dump({"description": "prose", "schema": schema}))
     (found,) = yaml.safe_load_all(manifests.kinds(tmp_path))
     assert found == {"schema": {"properties": {"description": {"type": "string"}}}}
 
 
-def test_definitions_are_named_by_their_files(tmp_path: Any) -> None:
+def test_definitions_are_named_by_their_files(tmp_path: Path) -> None:
     definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"
     (tmp_path / "a.example_things.yaml").write_text(definition)
     (tmp_path / "a.example_policy_of.yaml").write_text("kind: Policy\n")
@@ -218,3 +223,13 @@ def test_versions_are_those_that_the_families_pin() -> None:
 
 def test_every_addon_is_installed() -> None:
     assert set(ADDONS) >= {"cert-manager", "coredns", "metallb", "storage", "gateway-api"}
+
+
+def test_failed_install_names_every_addon_that_is_not_there(tmp_path: Path) -> None:
+    nobody = Kubectl(tmp_path / "kubeconfig", Path("/bin/false"))
+    context = Context(CLUSTER, (CLUSTER,), nobody, Tools({}), Report(io.StringIO()))
+    with pytest.raises(LabError) as raised:
+        install(context)
+    assert raised.value.what.startswith("c2 lacks ")
+    for name in ADDONS:
+        assert f"{name}: " in raised.value.what
