@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,20 +110,26 @@ def existing(name: str) -> list[Path]:
 def processes(groups: list[Path]) -> set[int]:
     """Return the ids of the processes in these groups and all below, dead ones left out."""
     found: set[int] = set()
-    for group in groups:
-        for file in group.rglob("cgroup.procs"):
-            with suppress(OSError):  # a group may vanish while we look
-                found.update(int(word) for word in file.read_text().split())
+    for folder in _all(groups):
+        with suppress(OSError):  # a group may vanish while we look
+            found.update(int(word) for word in (folder / "cgroup.procs").read_text().split())
     return found - {0}
 
 
 def thaw(groups: list[Path]) -> None:
     """Thaw what is frozen: a frozen process does not die of a signal."""
+    for folder in _all(groups):
+        file = folder / "freezer.state"
+        with suppress(OSError):  # other hierarchies have none, and a group may vanish
+            if file.read_text().strip() != "THAWED":
+                file.write_text("THAWED")
+
+
+def _all(groups: list[Path]) -> Iterator[Path]:
+    """Return these groups and all below; one that vanishes meanwhile is left out."""
     for group in groups:
-        for file in group.rglob("freezer.state"):
-            with suppress(OSError):
-                if file.read_text().strip() != "THAWED":
-                    file.write_text("THAWED")
+        for folder, _, _ in os.walk(group):
+            yield Path(folder)
 
 
 def remove(groups: list[Path], *, limit_seconds: float = 5.0) -> None:
