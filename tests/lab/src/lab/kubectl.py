@@ -60,6 +60,24 @@ class Kubectl:
         found: dict[str, Any] = json.loads(self.run("get", kind, *named, *where, "--output=json"))
         return found
 
+    def wait(
+        self, condition: str, *names: str, namespace: str | None = None, limit_seconds: float = 60.0
+    ) -> None:
+        """Return when objects have a condition; one watch, where asking again would cost a core.
+
+        Args:
+            condition: As after ``--for=``: ``create``, ``condition=Ready``, ``jsonpath={…}=…``.
+            names: Such as ``node/c1``.
+            namespace: Of them.
+            limit_seconds: Longest wait.
+
+        Raises:
+            LabError: They do not have it in time.
+        """
+        chosen = [f"--namespace={namespace}"] if namespace else []
+        told = (f"--for={condition}", f"--timeout={limit_seconds:.0f}s", *chosen, *names)
+        self.run("wait", *told, limit_seconds=limit_seconds + 15)
+
     def rollout(self, kind_name: str, *, namespace: str, limit_seconds: float = 120.0) -> None:
         """Return when a Deployment, DaemonSet or StatefulSet is rolled out.
 

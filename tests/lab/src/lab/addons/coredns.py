@@ -6,8 +6,8 @@ from textwrap import indent
 
 from lab.addons.context import Context
 from lab.addons.manifests import render
+from lab.errors import LabError
 from lab.plan import LARGEST, Cluster
-from lab.waiting import wait_for
 
 _ASSIGN_SECONDS = 120.0
 _INDENT = " " * 4
@@ -23,20 +23,14 @@ def install(context: Context) -> None:
     cluster = context.cluster
     context.kubectl.apply(render("coredns", cluster, {"others": others(cluster)}))
     context.kubectl.rollout("deployment/coredns", namespace="kube-system")
-    wanted = str(cluster.dns_balancer)
-
-    def assigned() -> bool | str:
-        path = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}"
-        seen = context.kubectl.run("get", "service", "lab-dns", "--namespace=kube-system", path)
-        return seen == wanted or f"it has {seen or 'no address'}"
-
-    wait_for(
-        f"address {wanted} of {cluster.name}'s names",
-        assigned,
-        limit_seconds=_ASSIGN_SECONDS,
-        every_seconds=0.5,
-        explain=lambda: context.kubectl.explain("metallb-system"),
-    )
+    assigned = f"jsonpath={{.status.loadBalancer.ingress[0].ip}}={cluster.dns_balancer}"
+    try:
+        context.kubectl.wait(
+            assigned, "service/lab-dns", namespace="kube-system", limit_seconds=_ASSIGN_SECONDS
+        )
+    except LabError as error:
+        what = f"the names of {cluster.name} have no address {cluster.dns_balancer}"
+        raise LabError(what, log=context.kubectl.explain("metallb-system")) from error
 
 
 def others(cluster: Cluster) -> str:

@@ -21,7 +21,7 @@ def install(context: Context) -> None:
 
     def served() -> bool:
         # A kind without any condition yet is an error to kubectl, no reason to wait.
-        context.kubectl.run("wait", "--for=condition=Established", "--timeout=20s", *names)
+        context.kubectl.wait("condition=Established", *names, limit_seconds=20)
         return True
 
     wait_for(

@@ -29,7 +29,7 @@ def install(context: Context) -> None:
         f"the API of {cluster.name}'s address pools",
         accepted,
         limit_seconds=_POOLS_SECONDS,
-        every_seconds=0.5,
+        every_seconds=1.0,
     )
     kubectl.rollout("deployment/controller", namespace=_NAMESPACE)
     kubectl.rollout("daemonset/speaker", namespace=_NAMESPACE)

@@ -88,7 +88,7 @@ def install(context: Context) -> None:
         f"the API of {cluster.name}'s network policies",
         accepted,
         limit_seconds=_SERVED_SECONDS,
-        every_seconds=0.2,
+        every_seconds=1.0,
     )
 
 
