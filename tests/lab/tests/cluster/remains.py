@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,8 @@ class Remains:
 
     Attributes:
         processes: ``PID NAME`` of every process in a cgroup of the lab.
-        mounts: Mount points below the state's folder.
+        mounts: ``PID:MOUNT POINT`` of what is mounted at, or from, the state's folder, in the
+            mount namespace of whichever process; a namespace is looked at once.
         links: Network links with the lab's name.
         routes: Routes of the machine over such a link.
         cgroups: Folders of the lab's groups, two levels deep.
@@ -83,17 +85,29 @@ def look(state: Path) -> Remains:
     """
     routes = subprocess.check_output(["ip", "-4", "route"], text=True).splitlines()  # noqa: S607
     links = [path.name for path in Path("/sys/class/net").iterdir()]
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     groups = [*CGROUPS.glob(f"*/{GROUP}"), *CGROUPS.glob(f"*/{GROUP}/*/")]
     return Remains(
         processes=tuple(f"{pid} {_name(pid)}" for pid in pids()),
-        mounts=tuple(mount for mount in mounts if mount.startswith(str(state))),
+        mounts=tuple(_mounts(f"{state}/")),
         links=tuple(sorted(name for name in links if name.startswith("stlab"))),
         routes=tuple(route for route in routes if "stlab" in route),
         cgroups=tuple(sorted(str(group.relative_to(CGROUPS)) for group in groups)),
         files=tuple(str(path) for path in state.parent.glob(f"{state.name}*")),
         settings={name: _setting(name) for name in SETTINGS},
     )
+
+
+def _mounts(folder: str) -> Iterator[str]:
+    seen: set[str] = set()
+    for process in sorted(Path("/proc").glob("[0-9]*")):
+        with suppress(OSError):  # it may end meanwhile
+            space = str((process / "ns" / "mnt").readlink())
+            if space in seen:
+                continue
+            seen.add(space)
+            for line in (process / "mountinfo").read_text().splitlines():
+                if folder in line:
+                    yield f"{process.name}:{line.split()[4]}"
 
 
 def _name(pid: int) -> str:

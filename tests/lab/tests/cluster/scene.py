@@ -173,7 +173,9 @@ def space(cluster: Cluster, purpose: str, labels: str = "") -> Iterator[Space]:
     try:
         yield here
     finally:
-        here.kubectl.run("delete", "namespace", here.name, "--wait=false")
+        # A cluster that was taken down meanwhile took its namespaces along.
+        if here.kubectl.kubeconfig.exists():
+            here.kubectl.run("delete", "namespace", here.name, "--wait=false")
 
 
 class Notes:

@@ -115,11 +115,11 @@ def summary(samples: Sequence[float]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in named.items()}
 
 
-def histogram(samples: Sequence[float], step_seconds: float = 0.05) -> list[str]:
+def histogram(samples: Sequence[float], step_seconds: float = 0.1) -> list[str]:
     """Return one line for each step that has a sample, and for the steps between."""
     places = [int(sample / step_seconds) for sample in samples]
     return [
-        f"{place * step_seconds:5.2f}-{(place + 1) * step_seconds:4.2f} s"
+        f"{place * step_seconds:5.1f}-{(place + 1) * step_seconds:.1f} s"
         f"{places.count(place):>4} {'#' * places.count(place)}"
         for place in range(min(places), max(places) + 1)
     ]

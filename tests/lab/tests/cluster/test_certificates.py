@@ -89,4 +89,4 @@ def test_a_wrong_secret_id_gets_nothing(authority: Space) -> None:
         path = '{.status.conditions[?(@.type=="Ready")].message}'
         here.until("the refusal", "issuer/openbao", path, lambda seen: "invalid" in seen.lower())
         assert "secret/service-tls" not in here.run("get", "secrets", "--output=name").split()
-        NOTES.say(f"a wrong SecretID: {here.look('issuer/openbao', path)}")
+        NOTES.say(f"a wrong SecretID: {here.look('issuer/openbao', path).splitlines()[-1]}")

@@ -34,7 +34,7 @@ def range_in_use() -> Iterator[str]:
     def ip(*arguments: str) -> None:
         subprocess.run(["ip", *arguments], check=True)  # noqa: S607
 
-    ip("link", "add", name, "type", "dummy")
+    ip("link", "add", name, "type", "bridge")
     try:
         ip("addr", "add", address, "dev", name)
         ip("link", "set", name, "up")

@@ -16,7 +16,7 @@ from lab import lock
 from lab.plan import Cluster
 
 pytestmark = pytest.mark.usefixtures("clusters")
-SETTLE_SECONDS = 10
+SETTLE_SECONDS = 30
 IDLE_SECONDS = 20
 
 
