@@ -251,7 +251,7 @@ def prepare_sanity_home(session: Session) -> None:
     shutil.copy2(ROOT / "tools" / "get_pip.py", cache / "get_pip_24_2.py")
 
 
-@gate("unit", 30)
+@gate("unit", 40)
 def unit(session: Session) -> None:
     """The unit tests of agents and lab: no socket, no server."""
     folders = present(session, "agents/tests/unit", "tests/lab/tests/unit")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from scene import C1, C2, C3, NOTES, STATE, Space, done, kubectl, lab, space, timed
 
+from lab.cluster import components
 from lab.errors import LabError
 from lab.waiting import wait_for
 
@@ -16,15 +17,6 @@ pytestmark = pytest.mark.usefixtures("clusters")
 RESTART_SECONDS = 60
 NOT_READY_SECONDS = 90
 READY = '{.status.conditions[?(@.type=="Ready")].status}'
-COMPONENTS = (
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "containerd",
-    "kubelet",
-    "kube-proxy",
-)
 
 
 def row(cluster_name: str, component: str) -> dict[str, int]:
@@ -90,7 +82,7 @@ def test_a_partition_cuts_a_cluster_off_and_heal_brings_it_back(web: Space, clie
     NOTES.say(f"partition: {during}; heal to answer: {took:.1f} s")
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
+@pytest.mark.parametrize("component", components.NAMES)
 def test_a_killed_component_is_started_again(component: str) -> None:
     before = row("c1", component)
     with timed(f"{component} killed to at work again"):
