@@ -30,11 +30,6 @@ class NoTools:
 
 
 @pytest.fixture
-def said() -> io.StringIO:
-    return io.StringIO()
-
-
-@pytest.fixture
 def sources(tmp_path: Path, said: io.StringIO) -> Sources:
     return Sources(Cache(tmp_path / "cache"), NoTools(), Report(said))
 

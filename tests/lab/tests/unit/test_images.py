@@ -34,16 +34,6 @@ class NoTools:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
-def said() -> io.StringIO:
-    return io.StringIO()
-
-
-@pytest.fixture
 def sources(cache: Cache, said: io.StringIO) -> Sources:
     return Sources(cache, NoTools(), Report(said))
 

@@ -56,7 +56,7 @@ def write_node_files(cluster: Cluster, etc: Path) -> None:
 def _containerd(runc: Path, cni: list[Path]) -> str:
     # Without CAP_SYS_RESOURCE nobody may lower an oom_score_adj: restrict_oom_score_adj.
     return f"""\
-version = 3
+version = 4
 root = "/var/lib/containerd"
 state = "/run/containerd"
 disabled_plugins = [
@@ -77,6 +77,7 @@ sandbox = "{SANDBOX_IMAGE}"
 
 [plugins.'io.containerd.cri.v1.runtime']
 restrict_oom_score_adj = true
+stats_collect_period = "10s"
 
 [plugins.'io.containerd.cri.v1.runtime'.containerd]
 default_runtime_name = "runc"
