@@ -251,11 +251,16 @@ def prepare_sanity_home(session: Session) -> None:
     shutil.copy2(ROOT / "tools" / "get_pip.py", cache / "get_pip_24_2.py")
 
 
-@gate("unit", 40)
+@gate("unit", 30)
 def unit(session: Session) -> None:
-    """The unit tests of agents and lab: no socket, no server."""
-    folders = present(session, "agents/tests/unit", "tests/lab/tests/unit")
-    pytest(session, "unit", "-n", "2", *folders)
+    """The agents' unit tests: no socket, no server."""
+    pytest(session, "unit", "-n", "2", *present(session, "agents/tests/unit"))
+
+
+@gate("lab-unit", 20)
+def lab_unit(session: Session) -> None:
+    """The Kubernetes lab's unit tests: no root, no cluster."""
+    pytest(session, "lab-unit", *present(session, "tests/lab/tests/unit"))
 
 
 @gate("modules", 60)
