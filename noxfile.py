@@ -307,7 +307,10 @@ def lock(session: Session) -> None:
     told = ("--quiet", "--custom-compile-command", "make lock", *session.posargs)
     for inputs, output in (
         (("requirements/bootstrap.in",), "requirements/bootstrap.txt"),
-        (("agents/pyproject.toml", "requirements/dev.in"), "requirements/dev.txt"),
+        (
+            ("agents/pyproject.toml", "tests/lab/pyproject.toml", "requirements/dev.in"),
+            "requirements/dev.txt",
+        ),
         (("--no-deps", "requirements/sanity.in"), "requirements/sanity.txt"),
     ):
         run(session, "uv", "pip", "compile", *universal, *told, *inputs, "-o", output)
