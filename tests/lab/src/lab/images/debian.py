@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab import apt
 from lab.errors import LabError
 from lab.images.making import ALONE
 from lab.run import run
@@ -147,11 +148,8 @@ def _debootstrap(work: Path) -> tuple[list[Path], dict[str, str]]:
     """Return debootstrap's command and variables; it is fetched where it is missing."""
     if found := shutil.which("debootstrap", path=_ENV["PATH"]):
         return [Path(found)], {}
-    fetch = ["apt-get", "--quiet", "--option=APT::Sandbox::User=root", "download", "debootstrap"]
-    run(fetch, cwd=work)
-    (package,) = work.glob("debootstrap_*.deb")
     unpacked = work / "debootstrap"
-    run(["dpkg-deb", "--extract", package, unpacked])
+    run(["dpkg-deb", "--extract", apt.download("debootstrap", work), unpacked])
     share = unpacked / "usr/share/debootstrap"
     return [unpacked / "usr/sbin/debootstrap"], {"DEBOOTSTRAP_DIR": str(share)}
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from lab import apt
 from lab.errors import LabError
 from lab.run import run
 from lab.toolchain.families import Family
@@ -33,10 +34,7 @@ def environment(family: Family, work: Path) -> dict[str, str]:
         )
     tree = work / _UNPACKED
     for package in family.libraries:
-        fetch = ["apt-get", "--quiet", "-o", "APT::Sandbox::User=root", "download", package]
-        run(fetch, cwd=work, limit_seconds=300)
-        (file,) = work.glob(f"{package}_*.deb")
-        run(["dpkg-deb", "--extract", file, tree])
+        run(["dpkg-deb", "--extract", apt.download(package, work), tree])
     archives = sorted(tree.glob("usr/lib/*/lib*.a"))
     if not archives:
         raise LabError(f"{' '.join(family.libraries)}: no static library in it")
