@@ -182,8 +182,9 @@ def types(session: Session) -> None:
 
 @gate("imports", 10)
 def imports(session: Session) -> None:
-    """The import contract of docs/architecture.md, "Packages"."""
+    """The import contracts: docs/architecture.md, "Packages", and the lab's own."""
     run(session, "lint-imports", "--no-logo")
+    run(session, "lint-imports", "--no-logo", "--config", str(LAB / ".importlinter"))
 
 
 @gate("gates", 20)

@@ -19,6 +19,7 @@ from lab import events as event_log
 from lab import faults, lock, paths, plan, preflight
 from lab import status as state_of_things
 from lab.errors import LabError
+from lab.inside import enter
 from lab.paths import State
 from lab.plan import Cluster, clusters
 from lab.report import Report
@@ -161,8 +162,6 @@ def execute(
     number: Number, command: Annotated[list[str], typer.Argument(metavar="CMD...")]
 ) -> None:
     """Run a program in a node, with this terminal."""
-    from lab.cluster import enter  # noqa: PLC0415
-
     terminal = f"TERM={os.environ.get('TERM', 'dumb')}"
     program = command[1:] if command[0] == "--" else command
     words = enter(_state(), _up(number), ["/usr/bin/env", terminal, *program])

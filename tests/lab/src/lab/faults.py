@@ -11,6 +11,7 @@ from typing import Any
 
 from lab import events, links
 from lab.errors import LabError
+from lab.inside import control
 from lab.names import OURS, Names
 from lab.paths import State
 from lab.plan import Cluster
@@ -84,8 +85,6 @@ def _plug(cluster: Cluster, position: str, names: Names) -> None:
 
 
 def _ask(state: State, cluster: Cluster, request: dict[str, Any]) -> None:
-    from lab.cluster import control  # noqa: PLC0415  a cable can be pulled without its imports
-
     control(state, cluster, request)
     detail = {name: value for name, value in request.items() if name != "do"}
     events.record(state, cluster, str(request["do"]), **detail)

@@ -15,9 +15,9 @@ from pathlib import Path
 from lab import host, images
 from lab.addons import policy
 from lab.cluster import components, configuration, pki
-from lab.cluster.inside import control, first_process, inside
 from lab.cluster.site import Site
 from lab.errors import LabError, PointlessError
+from lab.inside import control, first_process, inside
 from lab.kubectl import Kubectl
 from lab.paths import ClusterState, State
 from lab.plan import Cluster

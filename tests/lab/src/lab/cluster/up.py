@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from lab import addons, events, host
 from lab.addons import policy
-from lab.cluster.inside import first_process
 from lab.cluster.site import Site
 from lab.cluster.start import start
 from lab.errors import LabError
+from lab.inside import first_process
 from lab.kubectl import Kubectl
 from lab.paths import State
 from lab.plan import Cluster

@@ -6,9 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from lab.cluster.inside import inside
 from lab.errors import LabError
 from lab.images.archive import references
+from lab.inside import inside
 from lab.paths import State
 from lab.plan import Cluster
 
