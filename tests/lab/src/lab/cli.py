@@ -74,7 +74,7 @@ def build(
 ) -> None:
     """Build programs, and without a name the images too, into the cache."""
     from lab import toolchain  # noqa: PLC0415  other commands do without the builders
-    from lab.provision import provision  # noqa: PLC0415
+    from lab.provision import provision  # noqa: PLC0415  as in build
 
     cache, report = paths.cache(), _report()
     if families:
@@ -87,9 +87,9 @@ def build(
 @app.command()
 def up(numbers: Numbers = None) -> None:
     """Bring clusters up, 1 to 3 if none is named; those that are up stay as they are."""
-    from lab.cluster import up as bring_up  # noqa: PLC0415
-    from lab.cluster.site import Site  # noqa: PLC0415
-    from lab.provision import provision  # noqa: PLC0415
+    from lab.cluster import up as bring_up  # noqa: PLC0415  as in build
+    from lab.cluster.site import Site  # noqa: PLC0415  as in build
+    from lab.provision import provision  # noqa: PLC0415  as in build
 
     wanted, state, cache, report = _some(numbers), _state(), paths.cache(), _report()
     with lock.held(state):
@@ -235,7 +235,7 @@ def image_load(
     numbers: Numbers = None,
 ) -> None:
     """Import an image archive into running clusters, all if none is named."""
-    from lab import images  # noqa: PLC0415
+    from lab import images  # noqa: PLC0415  as in build
 
     wanted = _there(numbers)
     if not wanted:
@@ -248,7 +248,7 @@ def image_load(
 @image.command("list")
 def image_list() -> None:
     """List the images with their digests; one that is missing is made if its programs are there."""
-    from lab import images, toolchain  # noqa: PLC0415
+    from lab import images, toolchain  # noqa: PLC0415  as in build
 
     cache, report = paths.cache(), _report()
     if missing := toolchain.missing(cache, toolchain.REQUIRED):

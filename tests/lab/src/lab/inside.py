@@ -9,6 +9,7 @@ from typing import Any
 
 from lab import host
 from lab.errors import LabError
+from lab.names import OURS, Names
 from lab.paths import State
 from lab.plan import Cluster
 from lab.run import run
@@ -24,14 +25,18 @@ def first_process(state: State, cluster: Cluster) -> int:
     Raises:
         LabError: The cluster is not up.
     """
+    if pid := find_first_process(state, cluster):
+        return pid
+    raise LabError(f"{cluster.name} is not up", f"`python -m lab up {cluster.number}`")
+
+
+def find_first_process(state: State, cluster: Cluster, names: Names = OURS) -> int:
+    """Return the process id of the node's first process; 0 when that is gone."""
     try:
         pid = int(state.of(cluster).pid.read_text())
-        alive = host.is_node(cluster, pid)  # and not a stranger who got its number
     except (OSError, ValueError):
-        alive = False
-    if not alive:
-        raise LabError(f"{cluster.name} is not up", f"`python -m lab up {cluster.number}`")
-    return pid
+        return 0
+    return pid if host.is_node(cluster, pid, names) else 0  # and no stranger who got its number
 
 
 def enter(state: State, cluster: Cluster, command: Sequence[str]) -> list[str]:

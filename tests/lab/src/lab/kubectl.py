@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lab.errors import LabError
 from lab.run import run
@@ -43,22 +41,6 @@ class Kubectl:
         chosen = [f"--namespace={namespace}"] if namespace else []
         told = ["--server-side", "--force-conflicts", _FIELD_MANAGER, "--filename=-"]
         self.run("apply", *told, *chosen, given=manifest)
-
-    def get(self, kind: str, name: str = "", *, namespace: str | None = None) -> dict[str, Any]:
-        """Return an object, or the list of them without a name.
-
-        Args:
-            kind: Such as ``pods``.
-            name: Such as ``web-0``.
-            namespace: Of it; ``"*"`` for all.
-
-        Raises:
-            LabError: It does not exist, or the API server does not answer.
-        """
-        where = {None: [], "*": ["--all-namespaces"]}.get(namespace, [f"--namespace={namespace}"])
-        named = [name] if name else []
-        found: dict[str, Any] = json.loads(self.run("get", kind, *named, *where, "--output=json"))
-        return found
 
     def wait(
         self, condition: str, *names: str, namespace: str | None = None, limit_seconds: float = 60.0

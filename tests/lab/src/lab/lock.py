@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from lab.errors import LabError
 from lab.paths import State
@@ -50,3 +51,21 @@ def _acquired(state: State) -> int:
         if state.lock.exists() and os.path.samestat(os.fstat(descriptor), state.lock.stat()):
             return descriptor
         os.close(descriptor)
+
+
+@contextmanager
+def in_turn(file: Path, waits: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock file; somebody else who holds it is waited for, a killed one lets go by itself.
+
+    Args:
+        file: It stays; its folder is made.
+        waits: Called before the wait, where there is one.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits()
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield

@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-from lab import down, faults, host, usage
+from lab import down, faults, usage
 from lab.addons.policy import AGENT
+from lab.inside import find_first_process
 from lab.names import OURS, Names
 from lab.paths import State
 from lab.plan import Cluster
@@ -97,7 +98,7 @@ def status(state: State, clusters: Sequence[Cluster], names: Names = OURS) -> li
 
 def _of(state: State, cluster: Cluster, names: Names, used: usage.Usage | None) -> ClusterStatus:
     here = state.of(cluster)
-    pid = _first_process(state, cluster, names)
+    pid = find_first_process(state, cluster, names)
     first, last = cluster.balancers
     nodes, pods = (_ask(state, cluster, "nodes"), _ask(state, cluster, "pods")) if pid else ([], [])
     components = _components(state, cluster) if pid else {}
@@ -119,15 +120,6 @@ def _of(state: State, cluster: Cluster, names: Names, used: usage.Usage | None) 
         memory_mib=round(used.memory_mib, 1) if used else 0.0,
         cpu_percent=round(used.cpu_percent, 1) if used else 0.0,
     )
-
-
-def _first_process(state: State, cluster: Cluster, names: Names) -> int:
-    """Return the id of the node's first process; 0 when that is gone."""
-    try:
-        pid = int(state.of(cluster).pid.read_text())
-    except (OSError, ValueError):
-        return 0
-    return pid if host.is_node(cluster, pid, names) else 0
 
 
 def _components(state: State, cluster: Cluster) -> dict[str, Component]:

@@ -227,7 +227,7 @@ def test_every_addon_is_installed() -> None:
 
 def test_failed_install_names_every_addon_that_is_not_there(tmp_path: Path) -> None:
     nobody = Kubectl(tmp_path / "kubeconfig", Path("/bin/false"))
-    context = Context(CLUSTER, (CLUSTER,), nobody, Tools({}), Report(io.StringIO()))
+    context = Context(CLUSTER, nobody, Tools({}), Report(io.StringIO()))
     with pytest.raises(LabError) as raised:
         install(context)
     assert raised.value.what.startswith("c2 lacks ")

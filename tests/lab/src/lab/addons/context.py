@@ -8,6 +8,9 @@ from lab.kubectl import Kubectl
 from lab.plan import Cluster
 from lab.report import Report
 from lab.toolchain import Tools
+from lab.waiting import wait_for
+
+_SERVED_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -16,14 +19,30 @@ class Context:
 
     Attributes:
         cluster: Which one.
-        everyone: All clusters that are brought up together, this one too.
         kubectl: Bound to the cluster.
         tools: Where the files that come with a tool family are.
         report: Progress.
     """
 
     cluster: Cluster
-    everyone: tuple[Cluster, ...]
     kubectl: Kubectl
     tools: Tools
     report: Report
+
+    def apply_when_served(self, what: str, manifest: str) -> None:
+        """Apply a manifest of a new kind, which the API server serves only some moments later.
+
+        Args:
+            what: Named in the error, such as ``"address pools"``.
+            manifest: Objects of the kind.
+
+        Raises:
+            LabError: It was not accepted in time.
+        """
+
+        def accepted() -> bool:
+            self.kubectl.apply(manifest)
+            return True
+
+        named = f"the API of {self.cluster.name}'s {what}"
+        wait_for(named, accepted, limit_seconds=_SERVED_SECONDS, every_seconds=1.0)

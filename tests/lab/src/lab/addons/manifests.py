@@ -59,17 +59,21 @@ def values(cluster: Cluster) -> dict[str, str]:
     }
 
 
-def kinds(folder: Path) -> str:
-    """Return all manifests of a folder, such as a release's custom resource definitions, as one.
+def kinds(folder: Path, *names: str) -> str:
+    """Return manifests of a folder, such as a release's custom resource definitions, as one.
 
     Definitions lose the prose of their schemas, which nobody reads here: with it, each API server
     spends seconds more on building its own description, and keeps tens of megabytes.
 
+    Args:
+        folder: Of the release.
+        names: Of the files, without ``.yaml``; all if there is none.
+
     Raises:
-        LabError: The folder has no manifest.
+        LabError: The folder has no manifest, or not that one.
     """
     with _READING:  # clusters that come up together ask for the same folders
-        return _read(folder)
+        return _read(folder, names)
 
 
 def definitions(folder: Path) -> list[str]:
@@ -83,8 +87,13 @@ def definitions(folder: Path) -> list[str]:
 
 
 @cache
-def _read(folder: Path) -> str:
-    texts = [file.read_text() for file in sorted(folder.glob("*.yaml"))]
+def _read(folder: Path, names: tuple[str, ...]) -> str:
+    files = [folder / f"{name}.yaml" for name in names] or sorted(folder.glob("*.yaml"))
+    try:
+        texts = [file.read_text() for file in files]
+    except OSError as error:
+        what = f"{error.filename} cannot be read: {error.strerror}"
+        raise LabError(what, "run `python -m lab build`") from error
     found = [part for text in texts for part in yaml.load_all(text, yaml.CSafeLoader) if part]
     if not found:
         raise LabError(f"{folder} has no manifest", "run `python -m lab build`")

@@ -13,10 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 from lab.addons.context import Context
-from lab.addons.manifests import render
-from lab.errors import LabError
+from lab.addons.manifests import kinds, render
 from lab.plan import Cluster
-from lab.waiting import wait_for
 
 FAMILY = "calico"
 AGENT = "calico-felix"
@@ -39,7 +37,6 @@ _KINDS = (
     "networksets",
 )
 """What the agent watches; the other kinds belong to parts of Calico that the lab does not run."""
-_SERVED_SECONDS = 60.0
 _SETTINGS = {
     "DATASTORETYPE": "kubernetes",
     "IPTABLESBACKEND": "nft",
@@ -69,27 +66,9 @@ def install(context: Context) -> None:
     Raises:
         LabError: The API server did not take it.
     """
-    kubectl, cluster = context.kubectl, context.cluster
-    folder = context.tools.data(FAMILY)
-    files = [folder / f"{_GROUP}_{kind}.yaml" for kind in _KINDS]
-    try:
-        kubectl.apply("\n---\n".join(file.read_text() for file in files))
-    except OSError as error:
-        what = f"{error.filename} cannot be read: {error.strerror}"
-        raise LabError(what, f"run `python -m lab build {FAMILY}`") from error
-    manifest = render("network-policy", cluster)
-
-    def accepted() -> bool:
-        kubectl.apply(manifest)
-        return True
-
-    # The API server serves a new kind only some moments after it was told of it.
-    wait_for(
-        f"the API of {cluster.name}'s network policies",
-        accepted,
-        limit_seconds=_SERVED_SECONDS,
-        every_seconds=1.0,
-    )
+    names = [f"{_GROUP}_{kind}" for kind in _KINDS]
+    context.kubectl.apply(kinds(context.tools.data(FAMILY), *names))
+    context.apply_when_served("network policies", render("network-policy", context.cluster))
 
 
 def environment(cluster: Cluster) -> dict[str, str]:

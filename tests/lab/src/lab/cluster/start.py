@@ -17,7 +17,7 @@ from lab.addons import policy
 from lab.cluster import components, configuration, pki
 from lab.cluster.site import Site
 from lab.errors import LabError, PointlessError
-from lab.inside import control, first_process, inside
+from lab.inside import control, first_process
 from lab.kubectl import Kubectl
 from lab.paths import ClusterState, State
 from lab.plan import Cluster
@@ -32,20 +32,16 @@ _SOCKET = "/run/containerd/containerd.sock"
 _NAMESPACES_SECONDS = 10.0
 _API_SECONDS = 90.0
 _NODE_SECONDS = 90.0
+_IMPORT_SECONDS = 120.0
 
 
-def start(
-    cluster: Cluster, site: Site, on_api: Callable[[Kubectl], None] = lambda _: None
-) -> Kubectl:
-    """Start a cluster that is not there.
+def start(cluster: Cluster, site: Site, on_api: Callable[[Kubectl], None]) -> None:
+    """Start a cluster that is not there; return when its node is Ready.
 
     Args:
         cluster: Which.
         site: What it is made from.
         on_api: Called once, as soon as the API server is ready; no pod starts before it returns.
-
-    Returns:
-        kubectl for it; its node is Ready.
 
     Raises:
         LabError: A part was not there in time; its log is with it.
@@ -76,7 +72,6 @@ def start(
         with report.part(f"{cluster.name}: node"):
             _wait_for_node(cluster, kubectl, lambda: explain(state, cluster))
         importing.result()
-    return kubectl
 
 
 def explain(state: State, cluster: Cluster) -> str:
@@ -181,13 +176,8 @@ def _import(cluster: Cluster, site: Site, names: Sequence[str]) -> None:
             explain=lambda: tail(log),
         )
         for name in names:
-            load_in_node(state, cluster, f"/lab/images/{site.made.images.archive(name).name}")
-
-
-def load_in_node(state: State, cluster: Cluster, archive: str) -> str:
-    """Import an image archive that the node sees; unpacking waits for its first container."""
-    command = ["ctr", "--namespace=k8s.io", "images", "import", "--local", "--no-unpack", archive]
-    return inside(state, cluster, command)
+            archive = Path("/lab/images") / site.made.images.archive(name).name
+            images.take(cluster, state, archive, limit_seconds=_IMPORT_SECONDS)
 
 
 def _serves(cluster: Cluster, here: ClusterState) -> bool | str:

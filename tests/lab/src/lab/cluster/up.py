@@ -58,7 +58,7 @@ def up(wanted: Sequence[Cluster], site: Site) -> None:
         installing: list[Future[None]] = []
 
         def install(kubectl: Kubectl) -> None:
-            context = addons.Context(cluster, tuple(wanted), kubectl, site.made.tools, report)
+            context = addons.Context(cluster, kubectl, site.made.tools, report)
             installing.append(side.submit(addons.install, context))
             with report.part(f"{cluster.name}: network policies"):
                 policy.install(context)

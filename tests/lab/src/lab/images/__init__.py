@@ -2,7 +2,7 @@
 
 from lab.images.archive import digest, references
 from lab.images.ensure import AT_START, REFERENCE, REQUIRED, Images, ensure
-from lab.images.importing import load
+from lab.images.importing import load, take
 from lab.images.trees import node_root
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "load",
     "node_root",
     "references",
+    "take",
 ]

@@ -37,10 +37,25 @@ def load(cluster: Cluster, state: State, file: Path) -> list[str]:
         copy = Path(folder) / "archive.tar"
         shutil.copyfile(file, copy)
         seen = Path("/lab") / copy.relative_to(node)
-        command = [*_CTR, "import", "--local", "--no-unpack", str(seen)]
-        inside(state, cluster, command, limit_seconds=_LIMIT_SECONDS)
+        take(cluster, state, seen, limit_seconds=_LIMIT_SECONDS)
     there = inside(state, cluster, [*_CTR, "list", "--quiet"]).split()
     if lost := [name for name in names if name not in there]:
         what = f"{cluster.name} did not take {', '.join(lost)} of {file}"
         raise LabError(what, "is the image for this kind of machine?")
     return names
+
+
+def take(cluster: Cluster, state: State, seen: Path, *, limit_seconds: float) -> None:
+    """Import an archive that the node sees; unpacking waits for the image's first container.
+
+    Args:
+        cluster: Which cluster; its containerd runs.
+        state: Of this machine.
+        seen: The archive's path in the node.
+        limit_seconds: Longest time for it.
+
+    Raises:
+        LabError: containerd did not take it.
+    """
+    command = [*_CTR, "import", "--local", "--no-unpack", str(seen)]
+    inside(state, cluster, command, limit_seconds=limit_seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.lock import in_turn
 from lab.paths import Cache
 from lab.report import Report
 
@@ -50,13 +50,9 @@ def making(cache: Cache, name: str, report: Report) -> Iterator[Path]:
     """
     if os.geteuid() != 0:
         raise LabError(f"only root can make {name}", "run `python -m lab build` as root")
-    cache.work.mkdir(parents=True, exist_ok=True)
-    with (cache.work / f"{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report.say(f"{name}: another process makes it, waiting")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    waits = f"{name}: another process makes it, waiting"
+    with in_turn(cache.work / f"{name}.lock", lambda: report.say(waits)):
+        # What cannot be removed now is in nobody's way; the next maker tries again.
         for left in cache.work.glob(f"{name}.making-*"):
             shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(dir=cache.work, prefix=f"{name}.making-"))

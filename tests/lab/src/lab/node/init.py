@@ -122,7 +122,7 @@ class Node:
             return Path(url).exists()
         trust = create_default_context(cafile=self.authority) if url.startswith("https") else None
         try:
-            with urllib.request.urlopen(url, timeout=1, context=trust) as answer:  # noqa: S310
+            with urllib.request.urlopen(url, timeout=1, context=trust) as answer:  # noqa: S310  of the spec
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError) as error:
             if self.refusals.get(url) != str(error):  # each reason once, in node.log

@@ -7,7 +7,6 @@ rename.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
 import time
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.lock import in_turn
 from lab.paths import Cache
 from lab.report import Report
 from lab.toolchain import entries, golang, native
@@ -34,9 +34,8 @@ def missing(
     Raises:
         LabError: There is no such family, or no Go to say which entry is the right one.
     """
-    wanted = _named(names, families)
-    go_version = _go_version(cache, wanted)
-    return [family.name for family in wanted if _complete(cache, family, go_version) is None]
+    found = _entries(cache, _named(names, families))
+    return [name for name, entry in found.items() if entry is None]
 
 
 def ensure(
@@ -56,34 +55,16 @@ def ensure(
     Raises:
         LabError: Go is missing, a download or a build failed: the log's end is with it.
     """
-    if missing(cache, names, families):
-        with _alone(cache, report):
+    wanted = _named(names, families)
+    found = _entries(cache, wanted)
+    if None in found.values():
+        waits = "tools: waiting for another process that builds them"
+        with in_turn(cache.work / "toolchain.lock", lambda: report.say(waits)):
             # Asked again, because another process may have built them meanwhile.
             if still := missing(cache, names, families):
                 _build_all(cache, _named(still, families), report)
-    wanted = _named(names, families)
-    go_version = _go_version(cache, wanted)
-    found = {family.name: _complete(cache, family, go_version) for family in wanted}
+        found = _entries(cache, wanted)
     return Tools({name: entry for name, entry in found.items() if entry is not None})
-
-
-def module_file(family: str, module: str, path: str) -> bytes:
-    """Return a file of a module that a family requires.
-
-    Args:
-        family: Whose ``go.mod`` says which release.
-        module: Its path.
-        path: The file's, in the module.
-
-    Raises:
-        LabError: There is no such family, module or file.
-    """
-    (wanted,) = _named([family], FAMILIES)
-    file = golang.module_folder(wanted, module) / path
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise LabError(f"{module} {wanted.version()} has no file {path}") from error
 
 
 def _named(names: Sequence[str], families: Mapping[str, Family]) -> list[Family]:
@@ -92,6 +73,12 @@ def _named(names: Sequence[str], families: Mapping[str, Family]) -> list[Family]
         if name not in families:
             raise LabError(f"there is no tool family {name}", f"name one of: {', '.join(families)}")
     return [family for name, family in families.items() if name in names]
+
+
+def _entries(cache: Cache, families: Sequence[Family]) -> dict[str, Entry | None]:
+    """Return each family's complete entry, in the order given; ``None`` where it has none."""
+    go_version = _go_version(cache, families)
+    return {family.name: _complete(cache, family, go_version) for family in families}
 
 
 def _go_version(cache: Cache, families: Sequence[Family]) -> str:
@@ -109,19 +96,6 @@ def _complete(cache: Cache, family: Family, go_version: str) -> Entry | None:
         return entries.made_by_any(cache, family)
     entry = entries.of(cache, family, go_version)
     return None if entry.lack(family) else entry
-
-
-@contextmanager
-def _alone(cache: Cache, report: Report) -> Iterator[None]:
-    """Keep other processes from building into the same cache; a killed one lets go by itself."""
-    cache.work.mkdir(parents=True, exist_ok=True)
-    with (cache.work / "toolchain.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report.say("tools: waiting for another process that builds them")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _build_all(cache: Cache, families: Sequence[Family], report: Report) -> None:
