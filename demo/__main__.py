@@ -12,7 +12,7 @@ from rich.console import Console
 from demo.evidence import end_order
 from demo.platform import DemoError
 from demo.run import DEFAULT_PORT_BASE, FAULTS, STANDARD, Story, tell
-from securetransport.core.errors import SecureTransportError
+from securetransport.core.base.errors import SecureTransportError
 
 _LOAD_LIMIT_SECONDS = 540.0
 

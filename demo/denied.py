@@ -20,10 +20,10 @@ from securetransport.adapters.nats import Connection
 from securetransport.adapters.openbao import OpenBaoStore
 from securetransport.cli.session import connection, visit
 from securetransport.cli.settings import CliSettings, load_settings
-from securetransport.core import names
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.errors import PermissionDeniedError, SecureTransportError
-from securetransport.core.names import ServiceId, Topic
+from securetransport.core.base import names
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import PermissionDeniedError, SecureTransportError
+from securetransport.core.base.names import ServiceId, Topic
 
 _ME = ServiceId("gatekeeper")
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from demo.platform import STATE, Process, resident_megabytes
 from demo.verdict import Messages
-from securetransport.service import checker
+from securetransport.messages import checker
 
 REQUESTS = "auth.requests"
 RESPONSES = "gatekeeper.responses"

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from demo.timeline import Renewal, Step, unix
 from demo.verdict import Verdict
 from demo.windows import Span, Window, gaps_in
-from securetransport.service import checker
+from securetransport.messages import checker
 
 mpl.use("svg")
 _COLOURS = {"rotation": "#fde7c3", "fault": "#f6c9c9", "steady": "#ffffff"}
@@ -284,8 +284,8 @@ ul {{ color: #b3261e; }}
 <h1>SecureTransport demo: <span>{word}</span></h1>
 <ul>{failures}</ul>
 <table>{facts}</table>
-<p>Shaded: windows in which trust or leafs changed hands (amber), and those after something was
-killed on purpose (red); neither counts as steady. Vertical lines are the steps of the rotation.</p>
+<p>Shaded: windows in which trust or leaf certificates changed (amber), and those after something
+was killed on purpose (red); neither counts as steady. Vertical lines are the rotation's steps.</p>
 {sections}
 <h2>verdict.json</h2>
 <pre>{verdict}</pre>

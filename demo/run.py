@@ -26,9 +26,9 @@ from demo.verdict import LEAST_WINDOWS, Verdict, Wanted
 from demo.watching import Watcher
 from demo.windows import Span, Window, cut, gap_figures
 from securetransport.cli.settings import load_settings
-from securetransport.core.epochs import UNIX_START
-from securetransport.core.profile import PROFILES, Profile
-from securetransport.service import checker
+from securetransport.core.base.epochs import UNIX_START
+from securetransport.core.base.profile import PROFILES, Profile
+from securetransport.messages import checker
 
 OUT = platform.ROOT / "build" / "demo"
 PROFILE = "compressed"

@@ -71,10 +71,11 @@ def renewals(statuses: Sequence[Mapping[str, Any]], run: Span) -> list[Renewal]:
 
 
 def active_spans(moves: Sequence[Step], windows: Sequence[Renewal]) -> list[Span]:
-    """Return when trust or leafs changed hands: what makes a window a rotation window.
+    """Return when trust or leaf certificates changed hands: what makes a window a rotation window.
 
     From ``distributed`` to ``confirmed`` servers reload and members take new anchors; from
-    ``active`` to the end of the renewal window leafs change; at ``retired`` servers reload again.
+    ``active`` to the end of the renewal window leaf certificates change; at ``retired`` servers
+    reload again.
     """
     spans: list[Span] = []
     opened: dict[int, float] = {}

@@ -16,8 +16,8 @@ from demo.timeline import unix
 from securetransport.cli import view
 from securetransport.cli.session import ask, connection, visit
 from securetransport.cli.settings import CliSettings
-from securetransport.core import names
-from securetransport.core.errors import SecureTransportError
+from securetransport.core.base import names
+from securetransport.core.base.errors import SecureTransportError
 
 _LOOK_SECONDS = 1.0
 _LOOKS_PER_CONNECTION = 6  # an administrator's connection does not attest, so it is short

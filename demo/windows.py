@@ -2,7 +2,7 @@
 
 A maximum over a long time is larger than one over a short time, and a maximum compared with a
 percentile condemns a system in which nothing happens at all. So the run is cut into windows of one
-length; a window is a *rotation* window when trust or leafs changed hands in it, *steady* when
+length; a window is a *rotation* window when trust or leaf certificates changed in it, *steady* when
 nothing of the kind happened, and *fault* when something was killed on purpose shortly before.
 Medians of the windows' maxima are compared, and 99.9th percentiles with each other; fault windows
 are in neither.
@@ -17,7 +17,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Literal
 
-from securetransport.service import checker
+from securetransport.messages import checker
 
 Kind = Literal["rotation", "steady", "fault"]
 KINDS: tuple[Kind, ...] = ("rotation", "steady", "fault")

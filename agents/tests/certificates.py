@@ -1,4 +1,4 @@
-"""A small PKI for tests, shaped as OpenBao makes it: issuers and leafs with SPIFFE ids."""
+"""A small PKI for tests, shaped as OpenBao's: issuers and leaf certificates with SPIFFE ids."""
 
 from __future__ import annotations
 

@@ -14,11 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from securetransport.core import documents, trust
 from securetransport.core.acl import compile_broker, compile_openbao, load_acl
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.names import ServiceId, instance_id, issuer_common_name, spiffe_id
+from securetransport.core.base.profile import PROFILES
 from securetransport.core.crypto import signing, x509
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.model import (
+from securetransport.core.formats import documents
+from securetransport.core.formats.model import (
     DenyList,
     Document,
     DocumentKind,
@@ -28,9 +30,8 @@ from securetransport.core.model import (
     TrustedIssuer,
     Version,
 )
-from securetransport.core.names import ServiceId, instance_id, issuer_common_name, spiffe_id
 from securetransport.core.ports import TlsIdentity
-from securetransport.core.profile import PROFILES
+from securetransport.core.trust import bundle as trust
 from servers import BIN, LOOPBACK, TRUST_DOMAIN, OpenBao, Process, free_ports, wait_until
 
 KEY_ID = "authority-signing:v1"
@@ -104,7 +105,7 @@ class Authority:
         return self.issuers[epoch][1]
 
     def sign_with(self, epoch: int) -> None:
-        """Make an epoch's issuer the one that signs leafs."""
+        """Make an epoch's issuer the one that signs leaf certificates."""
         self.bao.call("POST", "nats_int/config/issuers", {"default": self.issuers[epoch][0]})
 
     def token(self, identity: str) -> Path:

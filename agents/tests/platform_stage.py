@@ -20,7 +20,6 @@ from typing import Any
 from securetransport.adapters.nats import Bus
 from securetransport.adapters.openbao import OpenBaoLeafSource
 from securetransport.adapters.tls import client_context
-from securetransport.core import documents, names, trust
 from securetransport.core.acl import (
     Acl,
     compile_consumers,
@@ -28,12 +27,15 @@ from securetransport.core.acl import (
     compile_streams,
     load_acl,
 )
-from securetransport.core.authority_keys import AuthorityKeys
+from securetransport.core.base import names
+from securetransport.core.base.errors import BusUnavailableError, SecureTransportError
+from securetransport.core.base.names import ServiceId, instance_id
+from securetransport.core.base.profile import PROFILES
 from securetransport.core.crypto import signing
-from securetransport.core.errors import BusUnavailableError, SecureTransportError
-from securetransport.core.model import DocumentKind, TrustBundle, Version
-from securetransport.core.names import ServiceId, instance_id
-from securetransport.core.profile import PROFILES
+from securetransport.core.formats import documents
+from securetransport.core.formats.authority_keys import AuthorityKeys
+from securetransport.core.formats.model import DocumentKind, TrustBundle, Version
+from securetransport.core.trust import bundle as trust
 from servers import BIN, LOOPBACK, TRUST_DOMAIN, OpenBao, Process, free_ports, wait_until
 
 ACL_TEXT = f"""

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 from certificates import Issuer
 from openbao_server import OpenBao
 from processes import BIN, LOOPBACK, Process, free_ports, wait_until
-from securetransport.core.names import spiffe_id
+from securetransport.core.base.names import spiffe_id
 
 __all__ = [
     "BIN",
@@ -177,7 +177,7 @@ def start_nats(
 
     Args:
         directory: Where they live; removed by nobody but the caller.
-        issuer: Signs the servers' leafs.
+        issuer: Signs the servers' leaf certificates.
         anchors: What the servers trust.
         accounts: Configuration text instead of :func:`accounts_text` of ``DEFAULT_USERS``.
         extra: More configuration text.

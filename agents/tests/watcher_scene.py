@@ -15,8 +15,8 @@ from typing import Any, Self
 from keeper_scene import Scene
 from securetransport.adapters.nats import Bus, Connection, Message
 from securetransport.adapters.tls import client_context
-from securetransport.core import documents
-from securetransport.core.model import (
+from securetransport.core.formats import documents
+from securetransport.core.formats.model import (
     Attestation,
     DocumentKind,
     ServerObservation,

@@ -29,12 +29,13 @@ from ansible_collections.securetransport.platform.plugins.module_utils.values im
 # Where it is missing, core_errors, which is entered first, says so.
 with suppress(ImportError):
     from securetransport.core import acl as acl_library
-    from securetransport.core import documents, names
+    from securetransport.core.base import names
+    from securetransport.core.base.errors import RejectedDocumentError, SecureTransportError
+    from securetransport.core.base.names import ServiceId
+    from securetransport.core.base.profile import PROFILES
     from securetransport.core.crypto import signing
-    from securetransport.core.errors import RejectedDocumentError, SecureTransportError
-    from securetransport.core.model import DenyList, DocumentKind, Version
-    from securetransport.core.names import ServiceId
-    from securetransport.core.profile import PROFILES
+    from securetransport.core.formats import documents
+    from securetransport.core.formats.model import DenyList, DocumentKind, Version
 
 # An ACL is signed again when less than a quarter of its life is left, so that a run of the
 # playbook in time keeps it valid and a run every day does not change it every day.

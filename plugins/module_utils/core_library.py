@@ -16,8 +16,9 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.securetransport.platform.plugins.module_utils.errors import PlatformError
 
 try:
-    from securetransport.core import documents, errors
+    from securetransport.core.base import errors
     from securetransport.core.crypto import x509
+    from securetransport.core.formats import documents
 except ImportError:
     HAS_CORE = False
 else:

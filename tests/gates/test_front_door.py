@@ -32,7 +32,7 @@ def test_the_readme_is_short() -> None:
 def test_from_the_readme_to_the_rule_of_activation_it_is_three_files() -> None:
     rotation = ROOT / "docs" / "rotation.md"
     assert rotation in targets("README.md")
-    assert "core/rotation/decide.py" in rotation.read_text(encoding="utf-8")
+    assert "core/decisions/ca/decide.py" in rotation.read_text(encoding="utf-8")
 
 
 def test_every_folder_that_the_readme_maps_exists() -> None:

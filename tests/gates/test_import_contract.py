@@ -57,21 +57,21 @@ def test_the_package_as_it_is_keeps_the_contract(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "line", "named"),
     [
-        ("core/names", "import asyncio", "securetransport.core.names -> asyncio"),
+        ("core/base/names", "import asyncio", "securetransport.core.base.names -> asyncio"),
         (
-            "core/epochs",
-            "from securetransport.core import model",
-            "securetransport.core.epochs -> securetransport.core.model",
+            "core/base/epochs",
+            "from securetransport.core.formats import model",
+            "securetransport.core.base.epochs -> securetransport.core.formats.model",
         ),
         (
             "core/planted",
-            "from securetransport.core import names",
+            "from securetransport.core.base import names",
             "securetransport.core.planted",
         ),
         (
             "adapters/planted",
-            "from securetransport.service import planted_two",
-            "securetransport.adapters.planted -> securetransport.service.planted_two",
+            "from securetransport.messages import planted_two",
+            "securetransport.adapters.planted -> securetransport.messages.planted_two",
         ),
         (
             "keeper/planted",
@@ -79,7 +79,7 @@ def test_the_package_as_it_is_keeps_the_contract(copy: Path) -> None:
             "securetransport.keeper.planted -> securetransport.watcher.planted_two",
         ),
         ("metadata/planted", "import nats", "securetransport.metadata.planted -> nats"),
-        ("service/planted", "import hvac", "securetransport.service.planted -> hvac"),
+        ("messages/planted", "import hvac", "securetransport.messages.planted -> hvac"),
         ("runtime/planted", "import OpenSSL", "securetransport.runtime.planted -> OpenSSL"),
         (
             "gatekeeper/planted",
@@ -92,7 +92,7 @@ def test_the_package_as_it_is_keeps_the_contract(copy: Path) -> None:
 def test_a_planted_wrong_import_is_refused_by_name(
     copy: Path, module: str, line: str, named: str
 ) -> None:
-    for package in ("service", "watcher"):
+    for package in ("messages", "watcher"):
         if package in line:
             plant(copy, f"{package}/planted_two", "import typing")
     plant(copy, module, line)

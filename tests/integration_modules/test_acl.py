@@ -13,12 +13,12 @@ from pathlib import Path
 from conftest import OpenBaoLab
 from module_lab import Ansible, free_port
 
-from securetransport.core import documents
 from securetransport.core.acl import Acl
+from securetransport.core.base.names import ServiceId
 from securetransport.core.crypto import signing
-from securetransport.core.documents import AuthorityKeys
-from securetransport.core.model import DenyList, DocumentKind, Version
-from securetransport.core.names import ServiceId
+from securetransport.core.formats import documents
+from securetransport.core.formats.documents import AuthorityKeys
+from securetransport.core.formats.model import DenyList, DocumentKind, Version
 
 ACL = """\
 version: 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from conftest import OpenBaoLab
 from module_lab import Ansible
 
-from securetransport.core.documents import AuthorityKeys
+from securetransport.core.formats.documents import AuthorityKeys
 
 
 def test_mount_is_made_tuned_and_removed(ansible: Ansible, openbao: OpenBaoLab) -> None:

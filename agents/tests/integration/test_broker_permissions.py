@@ -21,7 +21,6 @@ import pytest
 from certificates import TRUST_DOMAIN, Issuer
 from securetransport.adapters.nats import Bus, Connection
 from securetransport.adapters.tls import client_context
-from securetransport.core import names
 from securetransport.core.acl import (
     Acl,
     MatrixRow,
@@ -32,10 +31,11 @@ from securetransport.core.acl import (
     matrix,
     render_broker_conf,
 )
-from securetransport.core.errors import BusUnavailableError, PermissionDeniedError
-from securetransport.core.model import DenyList
-from securetransport.core.names import ServiceId
-from securetransport.core.profile import PROFILES
+from securetransport.core.base import names
+from securetransport.core.base.errors import BusUnavailableError, PermissionDeniedError
+from securetransport.core.base.names import ServiceId
+from securetransport.core.base.profile import PROFILES
+from securetransport.core.formats.model import DenyList
 from servers import LOOPBACK, MakeNats, NatsServer
 
 ACL_FILE = Path(__file__).parents[3] / "inventories" / "local" / "acl.yml"

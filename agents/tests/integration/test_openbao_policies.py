@@ -17,18 +17,12 @@ from typing import Any
 
 import pytest
 
-from securetransport.core import names
-from securetransport.core.acl import (
-    REVOKED_POLICY,
-    Acl,
-    OpenBaoPlan,
-    compile_openbao,
-    load_acl,
-    policies,
-)
+from securetransport.core.acl import REVOKED_POLICY, Acl, OpenBaoPlan, compile_openbao, load_acl
+from securetransport.core.acl import policies
+from securetransport.core.base import names
+from securetransport.core.base.names import InstanceId, ServiceId
+from securetransport.core.base.profile import PROFILES
 from securetransport.core.crypto import x509
-from securetransport.core.names import InstanceId, ServiceId
-from securetransport.core.profile import PROFILES
 from servers import OpenBao
 
 ACL_FILE = Path(__file__).parents[3] / "inventories" / "local" / "acl.yml"
@@ -298,7 +292,7 @@ def test_authority_makes_no_transit_key_by_using_it(built: Built) -> None:
 
 @pytest.mark.usefixtures("issuer")
 @pytest.mark.parametrize("who", EVERYONE)
-def test_identity_signs_leafs_of_its_own_roles_only(built: Built, who: str) -> None:
+def test_identity_signs_leaf_certificates_of_its_own_roles_only(built: Built, who: str) -> None:
     for role in ("admin", "auth-controller", "gatekeeper", "metadata", "nats", "probe", "watcher"):
         body = {"csr": _request(role, f"{role}/1")}
         status = built.ask("POST", f"nats_int/sign/{role}", body, who=who)[0]

@@ -13,11 +13,11 @@ from typing import Final
 
 import pytest
 
-from securetransport.core import documents
+from securetransport.core.base.errors import ConfigError, RejectedDocumentError
 from securetransport.core.crypto import signing
-from securetransport.core.documents import AuthorityKeys, SignedDocument
-from securetransport.core.errors import ConfigError, RejectedDocumentError
-from securetransport.core.model import DocumentKind, Version
+from securetransport.core.formats import documents
+from securetransport.core.formats.documents import AuthorityKeys, SignedDocument
+from securetransport.core.formats.model import DocumentKind, Version
 from servers import OpenBao
 
 KEY: Final = "test-authority-signing"

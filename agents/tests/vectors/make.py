@@ -78,16 +78,16 @@ def leaf_hash(data: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + data).digest()
 
 
-def root_and_path(leafs: Sequence[bytes], index: int) -> tuple[bytes, list[bytes]]:
+def root_and_path(leaves: Sequence[bytes], index: int) -> tuple[bytes, list[bytes]]:
     """Return the root and the siblings of one leaf from the bottom upwards."""
-    if len(leafs) == 1:
-        return leafs[0], []
+    if len(leaves) == 1:
+        return leaves[0], []
     middle = 1
-    while middle * 2 < len(leafs):
+    while middle * 2 < len(leaves):
         middle *= 2
     in_left = index < middle
-    left, left_path = root_and_path(leafs[:middle], index if in_left else 0)
-    right, right_path = root_and_path(leafs[middle:], 0 if in_left else index - middle)
+    left, left_path = root_and_path(leaves[:middle], index if in_left else 0)
+    right, right_path = root_and_path(leaves[middle:], 0 if in_left else index - middle)
     root = hashlib.sha256(b"\x01" + left + right).digest()
     return root, [*left_path, right] if in_left else [*right_path, left]
 
@@ -248,10 +248,10 @@ def batch_of(signer: Signer, count: int) -> list[dict[str, Any]]:
     all_parts = [
         parts_of(signer, 1, 10 + number, b"batched %d" % number) for number in range(count)
     ]
-    leafs = [leaf_hash(signed_bytes(parts)) for parts in all_parts]
+    leaves = [leaf_hash(signed_bytes(parts)) for parts in all_parts]
     vectors = []
     for index, parts in enumerate(all_parts):
-        root, path = root_and_path(leafs, index)
+        root, path = root_and_path(leaves, index)
         signed = pae(
             "securetransport/batch/v1",
             b"\x01",

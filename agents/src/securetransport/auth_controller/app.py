@@ -5,9 +5,9 @@ from __future__ import annotations
 from securetransport.auth_controller.service import decide
 from securetransport.auth_controller.settings import AuthControllerSettings
 from securetransport.auth_controller.telemetry import AuthControllerMetrics
-from securetransport.service.app import ServiceApp
-from securetransport.service.consumer import Delivery
-from securetransport.service.payloads import (
+from securetransport.messages.app import ServiceApp
+from securetransport.messages.consumer import Delivery
+from securetransport.messages.payloads import (
     TOPIC_REQUESTS,
     TOPIC_RESPONSES,
     TYPE_REQUEST,

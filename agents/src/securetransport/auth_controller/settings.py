@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from securetransport.messages.settings import ServiceSettings
 from securetransport.runtime.sections import Section
-from securetransport.service.settings import ServiceSettings
 
 
 class DecisionSection(Section):

@@ -18,9 +18,10 @@ from securetransport.adapters.tls import probe as tls_probe
 from securetransport.cli import acl, view
 from securetransport.cli.session import ask, connection, visit
 from securetransport.cli.settings import DEFAULT_CONFIG, CliSettings, load_settings
-from securetransport.core import names, trust
+from securetransport.core.base import names
+from securetransport.core.base.errors import ConfigError, SecureTransportError
 from securetransport.core.crypto.x509 import der_to_pem
-from securetransport.core.errors import ConfigError, SecureTransportError
+from securetransport.core.trust import bundle as trust
 
 _WATCH_SECONDS = 1.0
 _ROUNDS_PER_CONNECTION = 6  # the connection does not attest, so it must be short

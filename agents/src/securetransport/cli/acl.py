@@ -25,8 +25,8 @@ from securetransport.core.acl import (
     load_acl,
     matrix,
 )
-from securetransport.core.errors import ConfigError, SecureTransportError
-from securetransport.core.profile import PROFILES
+from securetransport.core.base.errors import ConfigError, SecureTransportError
+from securetransport.core.base.profile import PROFILES
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -20,15 +20,16 @@ from securetransport.adapters.files import write_atomic
 from securetransport.adapters.nats import Bus, Connection
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.openbao.login import AppRoleFiles, login
+from securetransport.adapters.system import SystemClock
 from securetransport.adapters.tls import client_context
 from securetransport.cli.settings import CliSettings
-from securetransport.core import names, trust
-from securetransport.core.authority_keys import AuthorityKeys
-from securetransport.core.clock import SystemClock
-from securetransport.core.errors import NotFoundError, SecureTransportError
-from securetransport.core.names import InstanceId, ServiceId
+from securetransport.core.base import names
+from securetransport.core.base.errors import NotFoundError, SecureTransportError
+from securetransport.core.base.names import InstanceId, ServiceId
+from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.ports import TlsIdentity
-from securetransport.core.trust import AcceptedTrust
+from securetransport.core.trust import bundle as trust
+from securetransport.core.trust.bundle import AcceptedTrust
 
 _SKEW = timedelta(minutes=10)
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a private directory is made inside it

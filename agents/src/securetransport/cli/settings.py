@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from securetransport.core.errors import ConfigError
+from securetransport.core.base.errors import ConfigError
 
 DEFAULT_CONFIG = Path(".state/local/authority/admin/cli.toml")
 

@@ -86,7 +86,7 @@ def _servers(status: dict[str, Any]) -> Table:
 
 def _members(status: dict[str, Any]) -> Table:
     table = Table(title="Members", title_justify="left", expand=True)
-    for column in ("instance", "trust set", "bundle", "leafs of", "attested"):
+    for column in ("instance", "trust set", "bundle", "leaf epochs", "attested"):
         table.add_column(column)
     wanted = (status["ca"]["bundle"] or {}).get("digest")
     for entry in status["members"]:

@@ -1,6 +1,6 @@
-"""Pure decisions and formats: no socket, no file, no clock is read here.
+"""Pure decisions and formats: no socket, no file, no clock, no randomness is read here.
 
-Everything that decides lives in this package so that it can be tested, and model-checked, without
-a server. ``.importlinter`` says which module may import which; read ``errors``, ``clock``,
-``epochs``, ``names``, ``profile`` and ``model`` first.
+Read from the bottom: ``base``, ``ports`` (the outside worlds as protocols), ``crypto``,
+``formats``, ``trust`` (what is accepted), ``acl`` (who may what), ``decisions`` (what comes next).
+``.importlinter`` says which may import which.
 """

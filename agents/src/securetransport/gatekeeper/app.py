@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from securetransport.core.envelope import new_message_id
-from securetransport.core.errors import ConfigError, SecureTransportError
+from securetransport.core.base.errors import ConfigError, SecureTransportError
+from securetransport.core.formats.envelope import new_message_id
 from securetransport.gatekeeper.service import (
     LoadOrder,
     Pacer,
@@ -18,11 +18,9 @@ from securetransport.gatekeeper.service import (
 )
 from securetransport.gatekeeper.settings import GatekeeperSettings
 from securetransport.gatekeeper.telemetry import GatekeeperMetrics
-from securetransport.runtime.logs import get_logger
-from securetransport.runtime.supervisor import EternalTask
-from securetransport.service.app import ServiceApp
-from securetransport.service.consumer import Delivery
-from securetransport.service.payloads import (
+from securetransport.messages.app import ServiceApp
+from securetransport.messages.consumer import Delivery
+from securetransport.messages.payloads import (
     TOPIC_REQUESTS,
     TOPIC_RESPONSES,
     TYPE_REQUEST,
@@ -31,6 +29,8 @@ from securetransport.service.payloads import (
     AuthResponse,
     read_payload,
 )
+from securetransport.runtime.logs import get_logger
+from securetransport.runtime.supervisor import EternalTask
 
 _TICK_SECONDS: Final = 0.005
 _CONTROL_SECONDS: Final = 1.0

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from securetransport.adapters.files import read_optional
-from securetransport.core.errors import ConfigError
-from securetransport.service.payloads import AuthRequest, RequestKind
+from securetransport.core.base.errors import ConfigError
+from securetransport.messages.payloads import AuthRequest, RequestKind
 
 MAX_RATE: Final = 10_000.0
 _USERS: Final = 5000

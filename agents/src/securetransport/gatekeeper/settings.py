@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from securetransport.messages.settings import ServiceSettings
 from securetransport.runtime.sections import Section
-from securetransport.service.settings import ServiceSettings
 
 
 class LoadSection(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from securetransport.core.errors import ConfigError, SecureTransportError
+from securetransport.core.base.errors import ConfigError, SecureTransportError
 from securetransport.keeper.app import build
 from securetransport.keeper.exec_server import COMMAND, exec_server
 from securetransport.keeper.settings import KeeperSettings

@@ -5,11 +5,11 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
+from securetransport.adapters.system import SystemClock
 from securetransport.adapters.tls import ProbeResult, probe
-from securetransport.core.authority_keys import AuthorityKeys
-from securetransport.core.clock import SystemClock
-from securetransport.core.names import NATS_SERVER, instance_id
-from securetransport.core.trust import fitting_ttl
+from securetransport.core.base.names import NATS_SERVER, instance_id
+from securetransport.core.formats.authority_keys import AuthorityKeys
+from securetransport.core.trust.bundle import fitting_ttl
 from securetransport.keeper.server import LocalServer, PortKind
 from securetransport.keeper.service import Keeper, Ports
 from securetransport.keeper.settings import KeeperSettings
@@ -36,7 +36,7 @@ async def build(settings: KeeperSettings, registry: CollectorRegistry) -> App:
     )
     server = settings.server
     longest, clock = settings.profile_value().leaf_validity, SystemClock()
-    leafs = OpenBaoLeafSource(
+    leaf_source = OpenBaoLeafSource(
         store,
         settings.identity.trust_domain,
         NATS_SERVER,
@@ -46,7 +46,7 @@ async def build(settings: KeeperSettings, registry: CollectorRegistry) -> App:
         ips=server.ips,
     )
     keys = AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8"))
-    ports = Ports(store, leafs, LocalServer(server, _probe), keys.lookup, clock)
+    ports = Ports(store, leaf_source, LocalServer(server, _probe), keys.lookup, clock)
     keeper = Keeper(settings, ports, KeeperTelemetry(registry))
     keeper.restore()
     loops = LoopMetrics(registry)

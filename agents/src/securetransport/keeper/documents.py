@@ -2,9 +2,9 @@
 
 Rules:
 
-1. A document is accepted by :mod:`securetransport.core.trust` (trust bundle) or by the same checks
-   of signature, kind, audience, version and time (broker policy); what is refused is counted and
-   the one in force stays.
+1. A document is accepted by :mod:`securetransport.core.trust.bundle` (trust bundle) or by the same
+   checks of signature, kind, audience, version and time (broker policy); what is refused is
+   counted and the one in force stays.
 2. What was accepted is kept on disk before it is used, so a restart neither forgets the highest
    version nor needs OpenBao.
 3. A document that vanishes from OpenBao changes nothing.
@@ -23,9 +23,14 @@ from typing import Generic, Protocol, TypeVar
 from pydantic import ValidationError
 
 from securetransport.adapters.files import read_optional, write_atomic
-from securetransport.core.documents import EVERYBODY, PublicKeyLookup, decode, verify_document
-from securetransport.core.errors import RejectedDocumentError
-from securetransport.core.model import BrokerPolicy, DocumentKind, Version
+from securetransport.core.base.errors import RejectedDocumentError
+from securetransport.core.formats.documents import (
+    EVERYBODY,
+    PublicKeyLookup,
+    decode,
+    verify_document,
+)
+from securetransport.core.formats.model import BrokerPolicy, DocumentKind, Version
 from securetransport.keeper.telemetry import KeeperTelemetry
 from securetransport.runtime.logs import get_logger
 

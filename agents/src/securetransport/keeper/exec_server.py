@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final, NoReturn
 
-from securetransport.core.clock import Clock, SystemClock
-from securetransport.core.errors import ConfigError
+from securetransport.adapters.system import SystemClock
+from securetransport.core.base.errors import ConfigError
+from securetransport.core.ports.clock import Clock
 from securetransport.keeper.ready import missing_for_start
 from securetransport.keeper.settings import KeeperSettings
 from securetransport.runtime import logs

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from securetransport.core import server_files, trust
 from securetransport.core.acl import render_broker_conf
+from securetransport.core.base.errors import RejectedDocumentError
+from securetransport.core.base.names import NATS_SERVER, Fingerprint, spiffe_id
 from securetransport.core.crypto import x509
-from securetransport.core.errors import RejectedDocumentError
-from securetransport.core.model import TrustBundle
-from securetransport.core.names import NATS_SERVER, Fingerprint, spiffe_id
+from securetransport.core.decisions import server_files
+from securetransport.core.decisions.server_files import FilesInForce, LeafFacts, Wanted
+from securetransport.core.formats.model import TrustBundle
 from securetransport.core.ports import TlsIdentity
-from securetransport.core.server_files import FilesInForce, LeafFacts, Wanted
-from securetransport.core.trust import AcceptedTrust
+from securetransport.core.trust import bundle as trust
+from securetransport.core.trust.bundle import AcceptedTrust
 from securetransport.keeper.documents import AcceptedPolicy
 from securetransport.keeper.generations import (
     ANCHORS,

@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from securetransport.core.errors import SecureTransportError
-from securetransport.core.names import Fingerprint
-from securetransport.core.server_files import FilesInForce, PortView, ServerView
+from securetransport.core.base.errors import SecureTransportError
+from securetransport.core.base.names import Fingerprint
+from securetransport.core.decisions.server_files import FilesInForce, PortView, ServerView
 from securetransport.keeper.generations import BROKER, TLS_PATHS, Generation
 from securetransport.keeper.settings import ServerSection, host_and_port
 

@@ -13,18 +13,23 @@ from datetime import timedelta
 from typing import Final
 
 from securetransport.adapters.files import ensure_private_dir
-from securetransport.core import server_files
-from securetransport.core.clock import Clock
-from securetransport.core.documents import PublicKeyLookup
-from securetransport.core.errors import SecureTransportError
-from securetransport.core.model import DocumentKind, TrustBundle
-from securetransport.core.names import KV_BROKER_POLICY, KV_TRUST_BUNDLE
+from securetransport.core.base.errors import SecureTransportError
+from securetransport.core.base.names import KV_BROKER_POLICY, KV_TRUST_BUNDLE
+from securetransport.core.decisions import server_files
+from securetransport.core.decisions.server_files import (
+    LeafNeed,
+    Observation,
+    ServerView,
+    Step,
+    Wanted,
+)
+from securetransport.core.formats.documents import PublicKeyLookup
+from securetransport.core.formats.model import DocumentKind, TrustBundle
 from securetransport.core.ports import LeafSource, SecretStore
-from securetransport.core.server_files import LeafNeed, Observation, ServerView, Step, Wanted
-from securetransport.core.trust import AcceptedTrust, accept_trust
+from securetransport.core.ports.clock import Clock
+from securetransport.core.trust.bundle import AcceptedTrust, accept_trust
 from securetransport.keeper.documents import AcceptedPolicy, KeptDocument, accept_policy
 from securetransport.keeper.generations import Generation, Generations, content_digest
-from securetransport.keeper.hold import Hold
 from securetransport.keeper.material import (
     LeafMaterial,
     accept_leaf,
@@ -36,7 +41,8 @@ from securetransport.keeper.material import (
 from securetransport.keeper.ready import write_ready
 from securetransport.keeper.server import FilesRefusedError, LocalServer
 from securetransport.keeper.settings import KeeperSettings
-from securetransport.keeper.statements import Statements, Turn
+from securetransport.keeper.statements import ServerOrder, Statements
+from securetransport.keeper.step_backoff import StepBackoff
 from securetransport.keeper.telemetry import KeeperTelemetry
 from securetransport.runtime.logs import get_logger
 
@@ -51,7 +57,7 @@ class Ports:
     """The outside world of a keeper, chosen by ``app``."""
 
     store: SecretStore
-    leafs: LeafSource
+    leaf_source: LeafSource
     server: LocalServer
     keys: PublicKeyLookup
     clock: Clock
@@ -69,7 +75,7 @@ class Keeper:
         self._log = get_logger(server=self._name)
         self._generations = Generations(settings.server.managed_dir)
         self._statements = Statements(ports.store, self._name)
-        self._turn = Turn(
+        self._turn = ServerOrder(
             self._statements,
             self._name,
             settings.server.order,
@@ -99,8 +105,8 @@ class Keeper:
         self._view = ServerView(is_running=False)
         self._viewed_at: float | None = None
         self._is_reload_owed = False
-        self._issue_hold, self._write_hold = Hold(self._clock), Hold(self._clock)
-        self._reload_hold = Hold(self._clock)
+        self._issue_hold, self._write_hold = StepBackoff(self._clock), StepBackoff(self._clock)
+        self._reload_hold = StepBackoff(self._clock)
         self._refused_content = ""
         self._away_since: float | None = None
         self._ready_at: float | None = None
@@ -199,7 +205,7 @@ class Keeper:
         leaf = self._leaf.facts if self._leaf else None
         active = wanted.bundle.active if wanted else None
         is_moving = leaf is not None and active is not None and leaf.epoch != active
-        self._is_turn = await self._turn.has_come(active) if is_moving and active else True
+        self._is_turn = await self._turn.may_move(active) if is_moving and active else True
         return Observation(
             at=self._clock.now(),
             wanted=wanted,
@@ -209,7 +215,7 @@ class Keeper:
             server=self._view,
             attested=self._statements.own,
             is_renewal_due=self._is_renewal_due(),
-            is_turn=self._is_turn,
+            may_move=self._is_turn,
             may_issue=self._issue_hold.is_over and self._away_since is None,
             may_write=content != self._refused_content or self._write_hold.is_over,
             may_reload=self._reload_hold.is_over,
@@ -261,7 +267,7 @@ class Keeper:
         if wanted is None:
             return
         try:
-            identity = await self._ports.leafs.issue()
+            identity = await self._ports.leaf_source.issue()
             leaf = accept_leaf(
                 identity,
                 wanted,
@@ -272,14 +278,14 @@ class Keeper:
             )
         except SecureTransportError as err:
             self._issue_hold.failed()
-            self._telemetry.leafs_failed.labels(need.value).inc()
+            self._telemetry.leaf_certificates_failed.labels(need.value).inc()
             self._log.warning("leaf_not_issued", reason=need.value, error=str(err))
             return
         self._issue_hold.done()
         self._leaf = leaf
         lead = (leaf.facts.renew_at - self._clock.now()).total_seconds()
         self._renew_at_monotonic = self._clock.monotonic() + lead
-        self._telemetry.leafs_issued.labels(need.value).inc()
+        self._telemetry.leaf_certificates_issued.labels(need.value).inc()
         self._log.info(
             "leaf_issued",
             reason=need.value,

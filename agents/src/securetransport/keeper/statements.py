@@ -8,13 +8,13 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from securetransport.core import server_files
-from securetransport.core.clock import Clock
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.errors import ConflictError, SecureTransportError
-from securetransport.core.model import KeeperAttestation
-from securetransport.core.names import kv_keeper_attestation
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import ConflictError, SecureTransportError
+from securetransport.core.base.names import kv_keeper_attestation
+from securetransport.core.decisions import server_files
+from securetransport.core.formats.model import KeeperAttestation
 from securetransport.core.ports import KvEntry, SecretStore
+from securetransport.core.ports.clock import Clock
 from securetransport.runtime.logs import get_logger
 
 _FIELD: Final = "attestation"
@@ -59,7 +59,7 @@ class Statements:
         return _parse(await self._store.kv_get(kv_keeper_attestation(server)))
 
 
-class Turn:
+class ServerOrder:
     """Rule 3 of ``core.server_files``: whether this server may move to a newly active epoch."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Turn:
         self._active: EpochNumber | None = None
         self._since = 0.0
 
-    async def has_come(self, active: EpochNumber) -> bool:
+    async def may_move(self, active: EpochNumber) -> bool:
         """Tell whether this server may get a leaf of ``active`` now."""
         now = self._clock.monotonic()
         if active != self._active:
@@ -95,7 +95,7 @@ class Turn:
                 return False  # unknown is not "done"; the limit above ends the wait
             if found is not None:
                 stated[server] = found
-        return server_files.is_turn(
+        return server_files.may_move(
             self._server, self._order, active, stated, waited=waited, limit=self._limit
         )
 

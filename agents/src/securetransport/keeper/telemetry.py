@@ -17,8 +17,8 @@ class KeeperTelemetry:
         openbao_away_seconds: How long OpenBao has not answered; 0 when it does.
         stale_documents: Documents in force whose successor is overdue.
         documents_refused: Documents refused, by kind.
-        leafs_issued: Leafs issued, by need.
-        leafs_failed: Leafs that could not be had, by need.
+        leaf_certificates_issued: Leaf certificates issued, by need.
+        leaf_certificates_failed: Leaf certificates that could not be had, by need.
         generations: Sets of files written.
         files_refused: Sets of files that the server's own check refused.
         reloads: Reloads by result: done, not_taken or no_process.
@@ -39,8 +39,14 @@ class KeeperTelemetry:
         self.documents_refused = counter(
             "documents_refused_total", "Documents refused, by kind", ("kind",)
         )
-        self.leafs_issued = counter("leafs_issued_total", "Server leafs issued", ("need",))
-        self.leafs_failed = counter("leafs_failed_total", "Server leafs not to be had", ("need",))
+        self.leaf_certificates_issued = counter(
+            "leaf_certificates_issued_total", "Server leaf certificates issued", ("need",)
+        )
+        self.leaf_certificates_failed = counter(
+            "leaf_certificates_failed_total",
+            "Requests for a server certificate that failed",
+            ("need",),
+        )
         self.generations = counter("generations_total", "Sets of files written")
         self.files_refused = counter("files_refused_total", "Sets of files that failed the check")
         self.reloads = counter("reloads_total", "Reloads of the server by result", ("result",))

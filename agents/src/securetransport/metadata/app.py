@@ -11,14 +11,16 @@ from prometheus_client import CollectorRegistry
 from securetransport.adapters.files import ensure_private_dir
 from securetransport.adapters.nats import Connection
 from securetransport.adapters.openbao import OpenBaoStore
-from securetransport.core import names
-from securetransport.core.authority_keys import AuthorityKeys
-from securetransport.core.clock import SystemClock
-from securetransport.core.errors import ConfigError, SecureTransportError
-from securetransport.metadata.board import Board, Signer
+from securetransport.adapters.system import SystemClock
+from securetransport.core.base import names
+from securetransport.core.base.errors import ConfigError, SecureTransportError
+from securetransport.core.formats.authority_keys import AuthorityKeys
+from securetransport.member.session import Session
 from securetransport.metadata.bus import AuthorityBus
 from securetransport.metadata.ca import CaRotation
+from securetransport.metadata.document_store import DocumentStore, Signer
 from securetransport.metadata.enrolled import EnrolledKeys
+from securetransport.metadata.evidence import EvidenceStore
 from securetransport.metadata.exchange import KeyExchange
 from securetransport.metadata.issuers import IssuerMount
 from securetransport.metadata.keys import KeyRotation
@@ -26,11 +28,9 @@ from securetransport.metadata.policy import PolicyKeeper
 from securetransport.metadata.recorder import Recorder
 from securetransport.metadata.settings import MetadataSettings
 from securetransport.metadata.telemetry import MetadataMetrics
-from securetransport.metadata.view import View
 from securetransport.runtime import supervisor
 from securetransport.runtime.main import App
 from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
-from securetransport.service.session import Session
 
 _ROUND = timedelta(milliseconds=500)
 _KEYS_ROUND = timedelta(seconds=1)
@@ -53,11 +53,11 @@ class Metadata:
         )
         metrics = MetadataMetrics(registry)
         signer = Signer(self._store, clock)
-        board = Board(self._store, signer, clock)
+        document_store = DocumentStore(self._store, signer, clock)
         longest_wait = timedelta(seconds=settings.dead_letter_seconds)
         enrolled = EnrolledKeys(self._store, profile, longest_wait)
-        view = View(settings.identity.trust_domain, profile, enrolled)
-        self._policy = PolicyKeeper(board, clock, profile, _administrators(settings))
+        evidence = EvidenceStore(settings.identity.trust_domain, profile, enrolled)
+        self._policy = PolicyKeeper(document_store, clock, profile, _administrators(settings))
         self._ca = CaRotation(
             store=self._store,
             clock=clock,
@@ -72,15 +72,15 @@ class Metadata:
                 lease=timedelta(seconds=settings.lease_seconds),
             ),
             mount=IssuerMount(self._store, profile, clock),
-            board=board,
-            view=view,
+            document_store=document_store,
+            evidence=evidence,
             metrics=metrics,
         )
         self._keys = KeyRotation(
             store=self._store,
             clock=clock,
             profile=profile,
-            board=board,
+            document_store=document_store,
             signer=signer,
             enrolled=enrolled,
             longest_wait=longest_wait,
@@ -98,7 +98,7 @@ class Metadata:
         self._bus = AuthorityBus(
             clock=clock,
             profile=profile,
-            view=view,
+            evidence=evidence,
             ca=self._ca,
             keys=self._keys,
             exchange=exchange,

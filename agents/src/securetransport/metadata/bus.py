@@ -12,19 +12,19 @@ from collections import deque
 from datetime import datetime
 
 from securetransport.adapters.nats import Connection, Message
-from securetransport.core import names
-from securetransport.core.clock import Clock
-from securetransport.core.errors import SecureTransportError
-from securetransport.core.model import Version
-from securetransport.core.names import ServiceId
-from securetransport.core.profile import Profile
-from securetransport.metadata.board import Posted
+from securetransport.core.base import names
+from securetransport.core.base.errors import SecureTransportError
+from securetransport.core.base.names import ServiceId
+from securetransport.core.base.profile import Profile
+from securetransport.core.formats.model import Version
+from securetransport.core.ports.clock import Clock
 from securetransport.metadata.ca import CaRotation
+from securetransport.metadata.document_store import StoredDocument
+from securetransport.metadata.evidence import EvidenceStore
 from securetransport.metadata.exchange import KeyExchange, refusal
 from securetransport.metadata.keys import KeyRotation
 from securetransport.metadata.status import status
 from securetransport.metadata.telemetry import MetadataMetrics
-from securetransport.metadata.view import View
 from securetransport.runtime.logs import get_logger
 
 _MAX_EVENTS = 10_000
@@ -39,7 +39,7 @@ class AuthorityBus:
         *,
         clock: Clock,
         profile: Profile,
-        view: View,
+        evidence: EvidenceStore,
         ca: CaRotation,
         keys: KeyRotation,
         exchange: KeyExchange,
@@ -47,7 +47,7 @@ class AuthorityBus:
     ) -> None:
         self._clock = clock
         self._profile = profile
-        self._view = view
+        self._evidence = evidence
         self._ca = ca
         self._keys = keys
         self._exchange = exchange
@@ -83,8 +83,8 @@ class AuthorityBus:
         connection, state = self._connection, self._ca.state
         if connection is None or not self._ca.is_holder:
             return
-        if state is not None and state.posted is not None:
-            await self._announce_trust(connection, state.posted)
+        if state is not None and state.stored is not None:
+            await self._announce_trust(connection, state.stored)
         while self._events:
             await connection.publish_js(names.SUBJECT_ROTATION_LOG, self._events[0])
             self._events.popleft()
@@ -112,12 +112,12 @@ class AuthorityBus:
         self._last_event = hashlib.sha256(data).hexdigest()
         self._events.append(data)
 
-    async def _announce_trust(self, connection: Connection, posted: Posted) -> None:
-        version = posted.document.version
+    async def _announce_trust(self, connection: Connection, stored: StoredDocument) -> None:
+        version = stored.document.version
         if self._announced == version:
             return
         await connection.publish_js(
-            names.SUBJECT_TRUST_NOTICE, posted.data, message_id=f"trust-bundle-{version}"
+            names.SUBJECT_TRUST_NOTICE, stored.data, message_id=f"trust-bundle-{version}"
         )
         self._announced = version
 
@@ -129,21 +129,21 @@ class AuthorityBus:
             self._log.info("attestations_not_recalled", reason=str(err))
             return
         for message in stored:
-            await self._hear(message.data, message.stored_at)
+            await self._accept_attestation(message.data, message.stored_at)
 
     async def _on_attestation(self, message: Message) -> None:
-        await self._hear(message.data, self._clock.now())
+        await self._accept_attestation(message.data, self._clock.now())
 
-    async def _hear(self, data: bytes, received_at: datetime) -> None:
+    async def _accept_attestation(self, data: bytes, received_at: datetime) -> None:
         try:
-            await self._view.hear_attestation(data, received_at, self._clock.now())
+            await self._evidence.accept_attestation(data, received_at, self._clock.now())
         except SecureTransportError as err:
             self._metrics.refused("attestation")
             self._log.info("attestation_refused", reason=str(err))
 
     async def _on_report(self, message: Message) -> None:
         try:
-            await self._view.hear_report(message.data, self._clock.now())
+            await self._evidence.accept_report(message.data, self._clock.now())
         except SecureTransportError as err:
             self._metrics.refused("server_report")
             self._log.info("server_report_refused", reason=str(err))

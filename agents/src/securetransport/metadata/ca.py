@@ -1,6 +1,6 @@
 """The CA rotation as a loop: observe, decide, carry out one step, observe again.
 
-What is safe is decided by :func:`securetransport.core.rotation.decide.decide`; this module only
+What is safe is decided by :func:`securetransport.core.decisions.ca.decide.decide`; this module only
 looks and acts. Every transition is written to the record before it is carried out.
 """
 
@@ -12,27 +12,27 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from securetransport.core import names
-from securetransport.core.clock import Clock
-from securetransport.core.errors import ConflictError, SecureTransportError
-from securetransport.core.model import (
+from securetransport.core.base import names
+from securetransport.core.base.errors import ConflictError, SecureTransportError
+from securetransport.core.base.profile import Profile
+from securetransport.core.decisions.ca import decide as rules
+from securetransport.core.decisions.ca import gates
+from securetransport.core.decisions.ca.bundle import lifetime, renewal_window, wanted_bundle
+from securetransport.core.decisions.ca.observation import Observation, PublishedBundle
+from securetransport.core.decisions.ca.record import CaEpoch, Excuse, Issuer, RotationRecord
+from securetransport.core.formats.model import (
     DocumentKind,
     EpochState,
     KeeperAttestation,
     TrustBundle,
 )
 from securetransport.core.ports import SecretStore
-from securetransport.core.profile import Profile
-from securetransport.core.rotation import decide as rules
-from securetransport.core.rotation import gates
-from securetransport.core.rotation.bundle import lifetime, renewal_window, wanted_bundle
-from securetransport.core.rotation.observation import Observation, PublishedBundle
-from securetransport.core.rotation.record import CaEpoch, Excuse, Issuer, RotationRecord
-from securetransport.metadata.board import Board, Posted
+from securetransport.core.ports.clock import Clock
+from securetransport.metadata.document_store import DocumentStore, StoredDocument
+from securetransport.metadata.evidence import EvidenceStore
 from securetransport.metadata.issuers import IssuerMount, issuer_facts
 from securetransport.metadata.recorder import Recorder
 from securetransport.metadata.telemetry import MetadataMetrics
-from securetransport.metadata.view import View
 from securetransport.runtime.logs import get_logger
 
 StepListener = Callable[[str, int | None, tuple[str, ...], datetime], None]
@@ -45,7 +45,7 @@ class CaState:
     record: RotationRecord
     observation: Observation
     step: rules.Step
-    posted: Posted | None
+    stored: StoredDocument | None
     waiting_since: datetime | None
 
 
@@ -62,8 +62,8 @@ class CaRotation:
         servers: tuple[str, ...],
         recorder: Recorder,
         mount: IssuerMount,
-        board: Board,
-        view: View,
+        document_store: DocumentStore,
+        evidence: EvidenceStore,
         metrics: MetadataMetrics,
     ) -> None:
         self._store = store
@@ -73,8 +73,8 @@ class CaRotation:
         self._servers = servers
         self._recorder = recorder
         self._mount = mount
-        self._board = board
-        self._view = view
+        self._document_store = document_store
+        self._evidence = evidence
         self._metrics = metrics
         self._log = get_logger(kind="ca")
         self.foreign_users: frozenset[str] = frozenset()
@@ -82,7 +82,7 @@ class CaRotation:
         self.is_standby = False
         self.state: CaState | None = None
         self.on_step: StepListener = lambda *_facts: None
-        self.on_published: Callable[[Posted], None] = lambda _posted: None
+        self.on_published: Callable[[StoredDocument], None] = lambda _posted: None
 
     async def round(self) -> None:
         """Look once, and carry out steps until there is one that waits.
@@ -110,9 +110,9 @@ class CaRotation:
         self.is_holder, self.is_standby = record is not None, record is None
         if record is None:
             return None
-        observation, posted = await self._observe(record)
+        observation, stored = await self._observe(record)
         step = rules.decide(observation, record, self._profile)
-        self._remember(record, observation, step, posted)
+        self._remember(record, observation, step, stored)
         if isinstance(step, rules.Wait):
             return step
         try:
@@ -124,22 +124,22 @@ class CaRotation:
             self._mount.forget()
         return step
 
-    async def _observe(self, record: RotationRecord) -> tuple[Observation, Posted | None]:
+    async def _observe(self, record: RotationRecord) -> tuple[Observation, StoredDocument | None]:
         issuers = await self._mount.list()
-        posted = await self._board.read(names.KV_TRUST_BUNDLE)
-        self._view.know_issuers(entry.issuer for entry in record.epochs if entry.issuer)
+        stored = await self._document_store.read(names.KV_TRUST_BUNDLE)
+        self._evidence.know_issuers(entry.issuer for entry in record.epochs if entry.issuer)
         keepers = {server: await self._keeper(server) for server in self._servers}
         observation = Observation(
             now=self._clock.now(),
             issuers=issuers,
-            published=_published(posted),
+            published=_published(stored),
             keepers=keepers,
-            report=self._view.report,
-            members=dict(self._view.members),
+            report=self._evidence.report,
+            members=dict(self._evidence.members),
             admin_user=self._admin_user,
             foreign_users=self.foreign_users,
         )
-        return observation, posted
+        return observation, stored
 
     async def _keeper(self, server: str) -> KeeperAttestation | None:
         entry = await self._store.kv_get(names.kv_keeper_attestation(server))
@@ -156,7 +156,7 @@ class CaRotation:
         record: RotationRecord,
         observation: Observation,
         step: rules.Step,
-        posted: Posted | None,
+        stored: StoredDocument | None,
     ) -> None:
         waits = isinstance(step, rules.Wait) and bool(step.waits_for)
         before = self.state.waiting_since if self.state else None
@@ -165,7 +165,7 @@ class CaRotation:
             self._log.info(
                 "rotation_holds", step=step.step, epoch=step.epoch, reason="; ".join(step.waits_for)
             )
-        self.state = CaState(record, observation, step, posted, since)
+        self.state = CaState(record, observation, step, stored, since)
         self._metrics.observe(record, gates.census(observation), waiting_since=since)
 
     async def _act(self, step: rules.Step, record: RotationRecord, seen: Observation) -> None:
@@ -212,14 +212,14 @@ class CaRotation:
         self._done(word, entry.epoch, seen)
 
     async def _publish(self, record: RotationRecord, seen: Observation) -> None:
-        posted = await self._board.publish(
+        stored = await self._document_store.publish(
             names.KV_TRUST_BUNDLE,
             DocumentKind.TRUST_BUNDLE,
             wanted_bundle(record),
             lifetime(self._profile),
         )
-        self.on_published(posted)
-        self._done("publish", None, seen, (str(posted.document.version),))
+        self.on_published(stored)
+        self._done("publish", None, seen, (str(stored.document.version),))
 
     async def _activate(
         self, step: rules.Activate, record: RotationRecord, seen: Observation
@@ -253,18 +253,18 @@ class CaRotation:
         self.on_step(step, epoch, detail, seen.now)
 
 
-def _published(posted: Posted | None) -> PublishedBundle | None:
-    if posted is None:
+def _published(stored: StoredDocument | None) -> PublishedBundle | None:
+    if stored is None:
         return None
     try:
-        bundle = TrustBundle.from_bytes(posted.document.body)
+        bundle = TrustBundle.from_bytes(stored.document.body)
     except ValidationError as err:
         raise SecureTransportError(
             "the published trust bundle is damaged", path=names.KV_TRUST_BUNDLE
         ) from err
     return PublishedBundle(
         bundle=bundle,
-        version=posted.document.version,
-        created_at=posted.document.created_at,
-        not_after=posted.document.not_after,
+        version=stored.document.version,
+        created_at=stored.document.created_at,
+        not_after=stored.document.not_after,
     )

@@ -12,18 +12,14 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
-from securetransport.core import names
+from securetransport.core.base import names
+from securetransport.core.base.errors import RejectedDocumentError, SignatureError, UnknownKeyError
+from securetransport.core.base.names import InstanceId, KeyId, instance_id, service_of
+from securetransport.core.base.pae import pae
+from securetransport.core.base.profile import Profile
 from securetransport.core.crypto import signing
-from securetransport.core.errors import (
-    RejectedDocumentError,
-    SignatureError,
-    UnknownKeyError,
-)
-from securetransport.core.model import VerifyKey
-from securetransport.core.names import InstanceId, KeyId, instance_id, service_of
-from securetransport.core.pae import pae
+from securetransport.core.formats.model import VerifyKey
 from securetransport.core.ports import KvEntry, SecretStore
-from securetransport.core.profile import Profile
 from securetransport.runtime.logs import get_logger
 
 ENROL_TYPE = "securetransport/v1/enrol"

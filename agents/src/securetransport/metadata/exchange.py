@@ -1,7 +1,7 @@
 """Answers members' requests for their bundle and for verify keys.
 
-The rules stand in :mod:`securetransport.core.exchange`. Every refusal is answered with a fixed word
-and counted; a requester that cannot prove who it is learns nothing else.
+The rules stand in :mod:`securetransport.core.formats.exchange`. Every refusal is answered with a
+fixed word and counted; a requester that cannot prove who it is learns nothing else.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
-from securetransport.core import documents
-from securetransport.core.clock import Clock
-from securetransport.core.errors import (
+from securetransport.core.base.errors import (
     NotPermittedError,
     RejectedDocumentError,
     ReplayError,
     SecureTransportError,
     TransientError,
 )
-from securetransport.core.exchange import seal_bundle
-from securetransport.core.model import DenyList, DocumentKind, KeyRequest, Version
-from securetransport.core.names import InstanceId, KeyId, kv_directory_entry, service_of
+from securetransport.core.base.names import InstanceId, KeyId, kv_directory_entry, service_of
+from securetransport.core.base.profile import Profile
+from securetransport.core.formats import documents
+from securetransport.core.formats.exchange import seal_bundle
+from securetransport.core.formats.model import DenyList, DocumentKind, KeyRequest, Version
 from securetransport.core.ports import SecretStore
-from securetransport.core.profile import Profile
-from securetransport.metadata.board import Signer
+from securetransport.core.ports.clock import Clock
+from securetransport.metadata.document_store import Signer
 from securetransport.metadata.enrolled import EnrolledKeys
 from securetransport.metadata.keys import KeyRotation
 from securetransport.metadata.policy import PolicyKeeper

@@ -10,15 +10,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from securetransport.core import names
-from securetransport.core.clock import Clock
+from securetransport.core.base import names
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import RotationError
+from securetransport.core.base.profile import Profile
 from securetransport.core.crypto import x509
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.errors import RotationError
+from securetransport.core.decisions.ca.observation import MountIssuer
+from securetransport.core.decisions.ca.record import CaEpoch, Issuer
 from securetransport.core.ports import SecretStore
-from securetransport.core.profile import Profile
-from securetransport.core.rotation.observation import MountIssuer
-from securetransport.core.rotation.record import CaEpoch, Issuer
+from securetransport.core.ports.clock import Clock
 
 _ISSUING = "issuing-certificates"
 _PASSIVE_USAGE = "read-only,crl-signing"

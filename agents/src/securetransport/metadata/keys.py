@@ -9,13 +9,22 @@ import base64
 from dataclasses import dataclass
 from datetime import timedelta
 
-from securetransport.core import documents, names
 from securetransport.core.acl import Acl, bundle_rules, topic_rules
-from securetransport.core.clock import Clock
+from securetransport.core.base import names
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import ConflictError, SecureTransportError
+from securetransport.core.base.names import ServiceId, Topic
+from securetransport.core.base.profile import Profile
 from securetransport.core.crypto import aead
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.errors import ConflictError, SecureTransportError
-from securetransport.core.model import (
+from securetransport.core.decisions.topic_keys import (
+    build_directory,
+    is_destroyable,
+    keys_for,
+    select_enrolled,
+    wanted_epochs,
+)
+from securetransport.core.formats import documents
+from securetransport.core.formats.model import (
     DenyList,
     Directory,
     DocumentKind,
@@ -23,17 +32,9 @@ from securetransport.core.model import (
     TopicKey,
     Version,
 )
-from securetransport.core.names import ServiceId, Topic
 from securetransport.core.ports import SecretStore
-from securetransport.core.profile import Profile
-from securetransport.core.rotation.keys import (
-    build_directory,
-    is_destroyable,
-    keys_for,
-    select_enrolled,
-    wanted_epochs,
-)
-from securetransport.metadata.board import Board, Posted, Signer
+from securetransport.core.ports.clock import Clock
+from securetransport.metadata.document_store import DocumentStore, Signer, StoredDocument
 from securetransport.metadata.enrolled import EnrolledKeys
 from securetransport.runtime.logs import get_logger
 
@@ -59,7 +60,7 @@ class KeyRotation:
         store: SecretStore,
         clock: Clock,
         profile: Profile,
-        board: Board,
+        document_store: DocumentStore,
         signer: Signer,
         enrolled: EnrolledKeys,
         longest_wait: timedelta,
@@ -67,7 +68,7 @@ class KeyRotation:
         self._store = store
         self._clock = clock
         self._profile = profile
-        self._board = board
+        self._document_store = document_store
         self._signer = signer
         self._enrolled = enrolled
         self._longest_wait = longest_wait
@@ -77,7 +78,7 @@ class KeyRotation:
         self._written_entries: dict[str, str] = {}
         self._recalled: set[Topic] = set()
         self._log = get_logger(kind="keys")
-        self.directory: Posted | None = None
+        self.directory: StoredDocument | None = None
         self.completed: set[EpochNumber] = set()
 
     def topic_keys(self) -> tuple[TopicKey, ...]:
@@ -115,7 +116,7 @@ class KeyRotation:
         for gone in set(self._written_entries) - set(tree.entries):
             await self._store.kv_destroy(f"directory/keys/{gone}")
             del self._written_entries[gone]
-        self.directory = await self._board.publish(
+        self.directory = await self._document_store.publish(
             names.KV_DIRECTORY,
             DocumentKind.DIRECTORY,
             tree.directory,
@@ -194,11 +195,11 @@ class KeyRotation:
         """Take over the digests of the directory in KV, so that a restart forgets none."""
         if self.directory is not None:
             return
-        posted = await self._board.read(names.KV_DIRECTORY)
-        if posted is None:
+        stored = await self._document_store.read(names.KV_DIRECTORY)
+        if stored is None:
             return
         current = self._profile.key_schedule.number_at(self._clock.now())
-        for topic, digests in Directory.from_bytes(posted.document.body).topic_policies.items():
+        for topic, digests in Directory.from_bytes(stored.document.body).topic_policies.items():
             for digest in digests:
                 self._policies.setdefault(topic, {})[digest] = current
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from securetransport.core import documents, names
 from securetransport.core.acl import Acl, compile_broker
-from securetransport.core.authority_keys import AuthorityKeys
-from securetransport.core.clock import Clock
-from securetransport.core.errors import RejectedDocumentError, SecureTransportError
-from securetransport.core.model import DenyList, DocumentKind, Version
-from securetransport.core.profile import Profile
-from securetransport.metadata.board import Board, Posted
+from securetransport.core.base import names
+from securetransport.core.base.errors import RejectedDocumentError, SecureTransportError
+from securetransport.core.base.profile import Profile
+from securetransport.core.formats import documents
+from securetransport.core.formats.authority_keys import AuthorityKeys
+from securetransport.core.formats.model import DenyList, DocumentKind, Version
+from securetransport.core.ports.clock import Clock
+from securetransport.metadata.document_store import DocumentStore, StoredDocument
 from securetransport.runtime.logs import get_logger
 
 
@@ -17,9 +18,13 @@ class PolicyKeeper:
     """Accepts the administrator's ACL and publishes what follows from it for the servers."""
 
     def __init__(
-        self, board: Board, clock: Clock, profile: Profile, administrators: AuthorityKeys
+        self,
+        document_store: DocumentStore,
+        clock: Clock,
+        profile: Profile,
+        administrators: AuthorityKeys,
     ) -> None:
-        self._board = board
+        self._document_store = document_store
         self._clock = clock
         self._profile = profile
         self._administrators = administrators
@@ -28,7 +33,7 @@ class PolicyKeeper:
         self._log = get_logger(kind="policy")
         self.acl: Acl | None = None
         self.deny = DenyList()
-        self.published: Posted | None = None
+        self.published: StoredDocument | None = None
 
     async def round(self, *, may_write: bool) -> None:
         """Read ACL and deny list; publish the broker policy if this instance may write.
@@ -40,7 +45,7 @@ class PolicyKeeper:
         await self._read_deny_list()
         if self.acl is None or not may_write:
             return
-        self.published = await self._board.publish(
+        self.published = await self._document_store.publish(
             names.KV_BROKER_POLICY,
             DocumentKind.BROKER_POLICY,
             compile_broker(self.acl, self.deny),
@@ -48,21 +53,21 @@ class PolicyKeeper:
         )
 
     async def _read_acl(self) -> None:
-        posted = await self._board.read(names.KV_ACL)
-        if posted is None or posted.document.version == self._version:
+        stored = await self._document_store.read(names.KV_ACL)
+        if stored is None or stored.document.version == self._version:
             return
         try:
-            self.acl = self._accepted(posted)
-            self._version = posted.document.version
+            self.acl = self._accepted(stored)
+            self._version = stored.document.version
             self._log.info("acl_accepted", version=str(self._version), digest=self.acl.digest())
         except RejectedDocumentError as err:
-            if self._refused != posted.document.version:
-                self._refused = posted.document.version
+            if self._refused != stored.document.version:
+                self._refused = stored.document.version
                 self._log.error("acl_refused", version=str(self._refused), reason=str(err))
 
-    def _accepted(self, posted: Posted) -> Acl:
+    def _accepted(self, stored: StoredDocument) -> Acl:
         body = documents.verify_document(
-            posted.document,
+            stored.document,
             self._administrators.lookup,
             kind=DocumentKind.ACL,
             audience=documents.AUTHORITY,
@@ -76,10 +81,10 @@ class PolicyKeeper:
             raise RejectedDocumentError("the signed ACL is invalid", problem=str(err)) from err
 
     async def _read_deny_list(self) -> None:
-        posted = await self._board.read(names.KV_DENY_LIST)
-        if posted is None:
+        stored = await self._document_store.read(names.KV_DENY_LIST)
+        if stored is None:
             return
         try:
-            self.deny = DenyList.from_bytes(posted.document.body)
+            self.deny = DenyList.from_bytes(stored.document.body)
         except ValueError as err:
             raise SecureTransportError("the deny list is damaged", path=names.KV_DENY_LIST) from err

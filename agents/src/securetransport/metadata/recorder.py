@@ -11,12 +11,12 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from securetransport.core import names
-from securetransport.core.clock import Clock
-from securetransport.core.errors import NotFoundError, SecureTransportError
-from securetransport.core.names import InstanceId
+from securetransport.core.base import names
+from securetransport.core.base.errors import NotFoundError, SecureTransportError
+from securetransport.core.base.names import InstanceId
+from securetransport.core.decisions.ca.record import Holder, RotationRecord, lease_is_free
 from securetransport.core.ports import SecretStore
-from securetransport.core.rotation.record import Holder, RotationRecord, lease_is_free
+from securetransport.core.ports.clock import Clock
 from securetransport.runtime.logs import get_logger
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from securetransport.core.model import KeeperAttestation, ServerObservation
-from securetransport.core.names import InstanceId
-from securetransport.core.profile import Profile
-from securetransport.core.rotation import decide as rules
-from securetransport.core.rotation import gates
-from securetransport.core.rotation.keys import wanted_epochs
-from securetransport.core.rotation.observation import MemberAttestation
-from securetransport.core.rotation.record import CaEpoch
+from securetransport.core.base.names import InstanceId
+from securetransport.core.base.profile import Profile
+from securetransport.core.decisions.ca import decide as rules
+from securetransport.core.decisions.ca import gates
+from securetransport.core.decisions.ca.observation import MemberAttestation
+from securetransport.core.decisions.ca.record import CaEpoch
+from securetransport.core.decisions.topic_keys import wanted_epochs
+from securetransport.core.formats.model import KeeperAttestation, ServerObservation
 from securetransport.metadata.ca import CaState
 from securetransport.metadata.keys import KeyRotation
 

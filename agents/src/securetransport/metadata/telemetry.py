@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from securetransport.core.rotation.gates import Census
-from securetransport.core.rotation.record import RotationRecord
+from securetransport.core.decisions.ca.gates import Census
+from securetransport.core.decisions.ca.record import RotationRecord
 
 
 class MetadataMetrics:

@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from securetransport.core.errors import ConfigError
+from securetransport.core.base.errors import ConfigError
 
 CACHE_SECONDS: Final = 0.25
 

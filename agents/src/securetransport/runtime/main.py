@@ -38,7 +38,7 @@ from typing import Final, NoReturn, TypeVar
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from securetransport.core.errors import ConfigError, SecureTransportError
+from securetransport.core.base.errors import ConfigError, SecureTransportError
 from securetransport.runtime import logs, supervisor
 from securetransport.runtime.health import HealthServer
 from securetransport.runtime.metrics import new_registry

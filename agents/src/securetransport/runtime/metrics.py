@@ -17,7 +17,7 @@ from prometheus_client import (
     ProcessCollector,
 )
 
-from securetransport.core.errors import SecureTransportError, TransientError
+from securetransport.core.base.errors import SecureTransportError, TransientError
 
 _CALL_BUCKETS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

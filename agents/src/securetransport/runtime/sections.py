@@ -12,9 +12,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from securetransport.core.errors import ConfigError
-from securetransport.core.names import InstanceId, ServiceId, instance_id, parse_service
-from securetransport.core.profile import PROFILES, Profile
+from securetransport.core.base.errors import ConfigError
+from securetransport.core.base.names import InstanceId, ServiceId, instance_id, parse_service
+from securetransport.core.base.profile import PROFILES, Profile
 from securetransport.runtime.logs import LogFormat, LogLevel
 
 _TRUST_DOMAIN = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
@@ -136,7 +136,7 @@ class ProfileSection(Section):
     """Periods and deadlines of the deployment; the same for every process."""
 
     name: str = "test"
-    """Name of a profile of ``securetransport.core.profile``: its constants are the base."""
+    """Name of a profile of ``securetransport.core.base.profile``: its constants are the base."""
 
     overrides: dict[str, Annotated[float, Field(gt=0)]] = {}
     """Field of the profile to its value in seconds, for example ``{ca_period = 60}``."""

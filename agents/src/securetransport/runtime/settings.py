@@ -37,8 +37,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from securetransport.core.errors import ConfigError
-from securetransport.core.profile import Profile
+from securetransport.core.base.errors import ConfigError
+from securetransport.core.base.profile import Profile
 from securetransport.runtime.sections import (
     AuthoritySection,
     HealthSection,

@@ -28,7 +28,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any, Final, Never, TypeVar
 
-from securetransport.core.errors import PermissionDeniedError, SecureTransportError, TransientError
+from securetransport.core.base.errors import (
+    PermissionDeniedError,
+    SecureTransportError,
+    TransientError,
+)
 from securetransport.runtime.logs import get_logger
 
 T = TypeVar("T")

@@ -9,17 +9,17 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from securetransport.core.epochs import EpochNumber, EpochSchedule
-from securetransport.core.model import (
+from securetransport.core.base.epochs import EpochNumber, EpochSchedule
+from securetransport.core.base.names import Fingerprint, Topic, issuer_common_name
+from securetransport.core.base.profile import PROFILES
+from securetransport.core.formats.model import (
     TRUSTED_STATES,
     EpochState,
     TopicKey,
     TrustBundle,
     TrustedIssuer,
 )
-from securetransport.core.names import Fingerprint, Topic, issuer_common_name
-from securetransport.core.profile import PROFILES
-from securetransport.core.trust import trust_digest
+from securetransport.core.trust.bundle import trust_digest
 
 SCHEDULE: EpochSchedule = PROFILES["compressed"].ca_schedule
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from securetransport.core.clock import Clock, SystemClock
-from securetransport.core.crypto import aead, signing
-from securetransport.core.errors import (
+from securetransport.adapters.system import SystemClock
+from securetransport.core.base.errors import (
     ConflictError,
     DecryptionError,
     NotFoundError,
@@ -24,8 +23,10 @@ from securetransport.core.errors import (
     SecretStoreUnavailableError,
     SecureTransportError,
 )
-from securetransport.core.names import KV_MOUNT, TRANSIT_MOUNT
+from securetransport.core.base.names import KV_MOUNT, TRANSIT_MOUNT
+from securetransport.core.crypto import aead, signing
 from securetransport.core.ports import KvEntry
+from securetransport.core.ports.clock import Clock
 
 Handler = Callable[[str, str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 """Answers one call to a mounted path: method (read, write, delete, list), path, data."""

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from securetransport.core.errors import MalformedMessageError
-from securetransport.core.model import ServerConnection
-from securetransport.core.names import Fingerprint
+from securetransport.core.base.errors import MalformedMessageError
+from securetransport.core.base.names import Fingerprint
+from securetransport.core.formats.model import ServerConnection
 
 
 class _Answer(BaseModel):

@@ -7,9 +7,9 @@ from datetime import timedelta
 from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
+from securetransport.adapters.system import SystemClock
 from securetransport.adapters.tls import ProbeResult, probe
-from securetransport.core.clock import SystemClock
-from securetransport.core.trust import fitting_ttl
+from securetransport.core.trust.bundle import fitting_ttl
 from securetransport.runtime.main import App
 from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
 from securetransport.runtime.supervisor import every
@@ -36,7 +36,7 @@ async def build(settings: WatcherSettings, registry: CollectorRegistry) -> App:
     )
     identity, clock = settings.identity, SystemClock()
     longest = settings.profile_value().leaf_validity
-    leafs = OpenBaoLeafSource(
+    leaf_source = OpenBaoLeafSource(
         store,
         identity.trust_domain,
         identity.service_id,
@@ -45,7 +45,7 @@ async def build(settings: WatcherSettings, registry: CollectorRegistry) -> App:
             longest, session.trust.bundle if session.trust else None, clock.now()
         ),
     )
-    session = SystemSession(settings, store, clock, registry, leafs)
+    session = SystemSession(settings, store, clock, registry, leaf_source)
     watcher = Watcher(
         settings,
         session=session,

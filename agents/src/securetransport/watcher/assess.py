@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from securetransport.core.model import ServerConnection, ServerObservation, ServerReport
+from securetransport.core.formats.model import ServerConnection, ServerObservation, ServerReport
 
 SILENT_AFTER: Final = 10.0
-"""Seconds; ``core.rotation.gates`` takes "not reachable" for at least this."""
+"""Seconds; ``core.decisions.ca.gates`` takes "not reachable" for at least this."""
 
 
 @dataclass(frozen=True, slots=True)

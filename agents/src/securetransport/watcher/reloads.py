@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from securetransport.core.model import Version
+from securetransport.core.formats.model import Version
 
 
 @dataclass(slots=True)

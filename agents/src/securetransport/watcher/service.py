@@ -15,19 +15,16 @@ from typing import Any, Final, Literal
 
 from securetransport.adapters.nats import Connection, Message
 from securetransport.adapters.tls import ProbeResult
-from securetransport.core import documents, names, trust
-from securetransport.core.clock import Clock
-from securetransport.core.errors import (
+from securetransport.core.base import names
+from securetransport.core.base.errors import (
     MalformedMessageError,
     SecureTransportError,
     TransientError,
 )
-from securetransport.core.model import (
-    DocumentKind,
-    ServerConnection,
-    ServerReport,
-    Version,
-)
+from securetransport.core.formats import documents
+from securetransport.core.formats.model import DocumentKind, ServerConnection, ServerReport, Version
+from securetransport.core.ports.clock import Clock
+from securetransport.core.trust import bundle as trust
 from securetransport.runtime.logs import get_logger
 from securetransport.watcher import answers, assess
 from securetransport.watcher.assess import PortSeen, ServerSeen

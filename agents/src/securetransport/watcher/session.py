@@ -21,32 +21,32 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.nats import Connection
-from securetransport.core import names
-from securetransport.core.authority_keys import AuthorityKeys
-from securetransport.core.clock import Clock
-from securetransport.core.crypto.signing import SigningKey
-from securetransport.core.errors import (
+from securetransport.core.base import names
+from securetransport.core.base.errors import (
     BusUnavailableError,
     RejectedDocumentError,
     UnknownKeyError,
 )
+from securetransport.core.crypto.signing import SigningKey
+from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.ports import LeafSource, SecretStore, TlsIdentity
-from securetransport.core.trust import AcceptedTrust
+from securetransport.core.ports.clock import Clock
+from securetransport.core.trust.bundle import AcceptedTrust
+from securetransport.member.attestation import Attested, Attestor
+from securetransport.member.connection import ConnectionSwitch, Follower
+from securetransport.member.documents import DocumentGate
+from securetransport.member.enrolment import SigningKeys
+from securetransport.member.leaf import LeafHolder
+from securetransport.member.telemetry import SessionTelemetry
+from securetransport.member.trust import TrustClient
+from securetransport.member.versions import VersionStore
 from securetransport.runtime.supervisor import EternalTask, Wakeup, every
-from securetransport.service.attestation import Attested, Attestor
-from securetransport.service.documents import DocumentGate
-from securetransport.service.enrolment import SigningKeys
-from securetransport.service.leaf import LeafHolder
-from securetransport.service.link import Follower, Link
-from securetransport.service.telemetry import SessionTelemetry
-from securetransport.service.trust import TrustClient
-from securetransport.service.versions import VersionStore
 from securetransport.watcher.settings import WatcherSettings
 
 _TRUST_ROUND: Final = timedelta(seconds=1)
 _LEAF_ROUND: Final = timedelta(seconds=0.5)
 _KEYS_ROUND: Final = timedelta(seconds=1)
-_LINK_ROUND: Final = timedelta(seconds=0.5)
+_CONNECTION_ROUND: Final = timedelta(seconds=0.5)
 _BOOT_ID_BYTES: Final = 16
 _REPEAT_SECONDS: Final = 5.0
 
@@ -105,7 +105,7 @@ class SystemSession:
         store: SecretStore,
         clock: Clock,
         registry: CollectorRegistry,
-        leafs: LeafSource,
+        leaf_source: LeafSource,
     ) -> None:
         identity, profile = settings.identity, settings.profile_value()
         self._wakeups = {name: Wakeup() for name in ("trust", "leaf", "signing_keys")}
@@ -118,7 +118,7 @@ class SystemSession:
             telemetry=self.telemetry,
         )
         self._trust = StoreTrust(store, gate, self._trust_changed)
-        self._leaf = LeafHolder(leafs, identity.instance_id, clock, self.telemetry)
+        self._leaf = LeafHolder(leaf_source, identity.instance_id, clock, self.telemetry)
         self.signing_keys = SigningKeys(store, identity.instance_id, profile, clock, self.telemetry)
         attestor = ExportedAttestor(
             identity.instance_id,
@@ -127,7 +127,7 @@ class SystemSession:
             profile.ca_period,
             self.telemetry,
         )
-        self._link = Link(
+        self._switch = ConnectionSwitch(
             settings,
             trust=self._trust,
             leaf=self._leaf,
@@ -136,7 +136,7 @@ class SystemSession:
             clock=clock,
             telemetry=self.telemetry,
         )
-        self._wakeups["link"] = self._link.wakeup
+        self._wakeups["connection"] = self._switch.wakeup
 
     @property
     def trust(self) -> AcceptedTrust | None:
@@ -150,7 +150,7 @@ class SystemSession:
         Raises:
             BusUnavailableError: There is none yet, or it is down.
         """
-        current = self._link.current
+        current = self._switch.current
         if current is None or not current.is_connected:
             raise BusUnavailableError("not connected to the system account")
         return current
@@ -165,7 +165,7 @@ class SystemSession:
 
     def on_connection(self, follower: Follower) -> None:
         """Call ``follower`` with each new connection."""
-        self._link.follow(follower)
+        self._switch.follow(follower)
 
     def not_ready_reasons(self) -> list[str]:
         """Return what is missing, in words."""
@@ -176,7 +176,7 @@ class SystemSession:
             reasons.append("no leaf certificate")
         if not self.signing_keys.enrolled:
             reasons.append("no enrolled signing key")
-        if not self._link.is_admitted:
+        if not self._switch.is_admitted:
             reasons.append("not connected to the system account and attested")
         return reasons
 
@@ -184,14 +184,14 @@ class SystemSession:
         """Return the loops of this session, to be supervised by the process."""
         return {
             "trust": self._loop("trust", _TRUST_ROUND, self._trust.refresh_from_store),
-            "leaf": self._loop("leaf", _LEAF_ROUND, self._tend_leaf),
-            "signing_keys": self._loop("signing_keys", _KEYS_ROUND, self._tend_keys),
-            "link": self._loop("link", _LINK_ROUND, self._tend_link),
+            "leaf": self._loop("leaf", _LEAF_ROUND, self._reconcile_leaf),
+            "signing_keys": self._loop("signing_keys", _KEYS_ROUND, self._reconcile_keys),
+            "connection": self._loop("connection", _CONNECTION_ROUND, self._reconcile_connection),
         }
 
     async def close(self) -> None:
         """Drain and close the connection."""
-        await self._link.close()
+        await self._switch.close()
 
     def _loop(self, name: str, interval: timedelta, action: EternalTask) -> EternalTask:
         return lambda: every(
@@ -203,31 +203,31 @@ class SystemSession:
             on_done=lambda: self.telemetry.round_done(name),
         )
 
-    async def _tend_leaf(self) -> None:
+    async def _reconcile_leaf(self) -> None:
         trust = self._trust.accepted
         if trust is None:
             return
         try:
-            is_new = await self._leaf.tend(trust.bundle)
+            is_new = await self._leaf.reconcile(trust.bundle)
         except RejectedDocumentError:
             # The issuer became active a moment ago and our trust set is older: read it first.
             self._wakeups["trust"].wake()
             raise
         if is_new:
-            self._link.wakeup.wake()
+            self._switch.wakeup.wake()
 
-    async def _tend_keys(self) -> None:
+    async def _reconcile_keys(self) -> None:
         before = len(self.signing_keys.enrolled)
-        await self.signing_keys.tend()
+        await self.signing_keys.reconcile()
         if len(self.signing_keys.enrolled) > before:
-            self._link.wakeup.wake()
+            self._switch.wakeup.wake()
 
-    async def _tend_link(self) -> None:
+    async def _reconcile_connection(self) -> None:
         try:
-            await self._link.tend()
+            await self._switch.reconcile()
         except UnknownKeyError:
             self._wakeups["signing_keys"].wake()  # nothing to attest with before the enrolment
 
     def _trust_changed(self) -> None:
         self._wakeups["leaf"].wake()
-        self._link.wakeup.wake()
+        self._switch.wakeup.wake()

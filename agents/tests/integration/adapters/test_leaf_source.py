@@ -1,4 +1,4 @@
-"""Leafs signed by a real OpenBao, and every reason for which it may refuse one."""
+"""Leaf certificates signed by a real OpenBao, and every reason for which it may refuse one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from certificates import TRUST_DOMAIN
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.tls import client_context
+from securetransport.core.base.errors import SecretStoreUnavailableError, SecureTransportError
+from securetransport.core.base.names import InstanceId, ServiceId
 from securetransport.core.crypto.x509 import check_signed_by, describe, pem_to_der
-from securetransport.core.errors import SecretStoreUnavailableError, SecureTransportError
-from securetransport.core.names import InstanceId, ServiceId
 from servers import OpenBao
 
 GATEKEEPER = ServiceId("gatekeeper")

@@ -16,7 +16,7 @@ import pytest
 from certificates import Issuer
 from securetransport.adapters.files import write_atomic
 from securetransport.adapters.openbao import OpenBaoStore
-from securetransport.core.errors import (
+from securetransport.core.base.errors import (
     PermissionDeniedError,
     SecretStoreUnavailableError,
     SecureTransportError,

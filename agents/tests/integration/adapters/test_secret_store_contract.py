@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from securetransport.core.base.errors import ConflictError, NotFoundError, SecureTransportError
 from securetransport.core.crypto import signing
-from securetransport.core.errors import ConflictError, NotFoundError, SecureTransportError
 from securetransport.core.ports import SecretStore
 from securetransport.testing import FakeSecretStore
 from servers import OpenBao

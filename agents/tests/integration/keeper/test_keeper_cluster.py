@@ -14,7 +14,7 @@ from keeper_scene import Scene, Site
 from securetransport.adapters.nats import Bus, BusEvent, Connection
 from securetransport.adapters.tls import ProbeResult, client_context, probe
 from securetransport.core.crypto import signing, x509
-from securetransport.core.model import DocumentKind, Version
+from securetransport.core.formats.model import DocumentKind, Version
 from servers import LOOPBACK, wait_until
 
 MOST_SECONDS = 5.0

@@ -45,11 +45,11 @@ def test_leaf_is_renewed_in_time_without_a_restart(short: Scene) -> None:
     site = short.sites[0]
     pid, seen = site.pid(), set()
 
-    def three_leafs() -> bool:
+    def three_leaf_certificates() -> bool:
         seen.add(served_leaf(short))
         return len(seen - {None}) >= 3
 
-    wait_until("three leafs in a row are served", three_leafs, 30)
+    wait_until("three leaf certificates in a row are served", three_leaf_certificates, 30)
     assert site.pid() == pid
     assert {line["reason"] for line in site.events("leaf_issued")} == {"missing", "age"}
 

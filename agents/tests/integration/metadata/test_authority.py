@@ -17,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from securetransport.core import documents, trust
 from securetransport.core.acl import compile_openbao, load_acl
-from securetransport.core.authority_keys import AuthorityKeys
+from securetransport.core.base.profile import PROFILES
 from securetransport.core.crypto import signing, x509
-from securetransport.core.model import BrokerPolicy, DocumentKind, EpochState, Version
-from securetransport.core.profile import PROFILES
-from securetransport.core.rotation.record import Excuse, RotationRecord
+from securetransport.core.decisions.ca.record import Excuse, RotationRecord
+from securetransport.core.formats import documents
+from securetransport.core.formats.authority_keys import AuthorityKeys
+from securetransport.core.formats.model import BrokerPolicy, DocumentKind, EpochState, Version
+from securetransport.core.trust import bundle as trust
 from servers import OpenBao, free_ports, wait_until
 
 ACL = """

@@ -10,13 +10,17 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.nats import Connection
-from securetransport.core import documents, names
+from securetransport.adapters.system import SystemClock
 from securetransport.core.acl import Acl, bundle_rules, load_acl, topic_rules
-from securetransport.core.authority_keys import AuthorityKeys
-from securetransport.core.clock import SystemClock
+from securetransport.core.base import names
+from securetransport.core.base.errors import BusUnavailableError
+from securetransport.core.base.names import ServiceId, instance_id, service_of
+from securetransport.core.base.profile import PROFILES
 from securetransport.core.crypto import aead, signing
-from securetransport.core.errors import BusUnavailableError
-from securetransport.core.model import (
+from securetransport.core.decisions.topic_keys import build_directory, keys_for
+from securetransport.core.formats import documents
+from securetransport.core.formats.authority_keys import AuthorityKeys
+from securetransport.core.formats.model import (
     DenyList,
     Document,
     DocumentKind,
@@ -25,20 +29,18 @@ from securetransport.core.model import (
     VerifyKey,
     Version,
 )
-from securetransport.core.names import ServiceId, instance_id, service_of
-from securetransport.core.profile import PROFILES
-from securetransport.core.rotation.keys import build_directory, keys_for
-from securetransport.service.bundle import BundleClient
-from securetransport.service.consumer import Consumer, Handler
-from securetransport.service.directory import DirectoryClient
-from securetransport.service.documents import DocumentGate
-from securetransport.service.enrolment import SigningKeys
-from securetransport.service.keys import MessageKeys
-from securetransport.service.ledger import Ledger
-from securetransport.service.publisher import Publisher
-from securetransport.service.settings import MessagesSection
-from securetransport.service.telemetry import MessageTelemetry, SessionTelemetry
-from securetransport.service.versions import VersionStore
+from securetransport.member.directory import DirectoryClient
+from securetransport.member.documents import DocumentGate
+from securetransport.member.enrolment import SigningKeys
+from securetransport.member.telemetry import SessionTelemetry
+from securetransport.member.versions import VersionStore
+from securetransport.messages.bundle import BundleClient
+from securetransport.messages.consumer import Consumer, Handler
+from securetransport.messages.keys import MessageKeys
+from securetransport.messages.ledger import Ledger
+from securetransport.messages.publisher import Publisher
+from securetransport.messages.settings import MessagesSection
+from securetransport.messages.telemetry import MessageTelemetry
 from securetransport.testing import FakeSecretStore
 
 PROFILE = PROFILES["test"].override(retry_limit=timedelta(seconds=15))

@@ -1,4 +1,4 @@
-"""A small CA for these tests: intermediates named like ours, and leafs of services and servers.
+"""A small CA for these tests: intermediates named like ours, certificates of services and servers.
 
 OpenBao makes the real ones; here only the bus is under test, so ``cryptography`` is enough.
 """
@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.names import issuer_common_name
 from securetransport.core.crypto.x509 import tls_identity
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.names import issuer_common_name
 from securetransport.core.ports import TlsIdentity
 
 TRUST_DOMAIN = "securetransport.local"

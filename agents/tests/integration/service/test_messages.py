@@ -13,15 +13,11 @@ from service_bench import Connect
 from service_broker import Broker, user
 
 from securetransport.core.acl import load_acl
-from securetransport.core.errors import (
-    PermissionDeniedError,
-    TransientError,
-    UnknownKeyError,
-)
-from securetransport.core.model import DenyList
-from securetransport.core.names import ServiceId
-from securetransport.service.checker import judge
-from securetransport.service.consumer import Consumer, Delivery
+from securetransport.core.base.errors import PermissionDeniedError, TransientError, UnknownKeyError
+from securetransport.core.base.names import ServiceId
+from securetransport.core.formats.model import DenyList
+from securetransport.messages.checker import judge
+from securetransport.messages.consumer import Consumer, Delivery
 
 STREAM, DURABLE = "AUTH_STREAM", "auth-controller"
 REFUSED = "securetransport_messages_refused_total"
@@ -107,7 +103,7 @@ async def scene(
     sender = Party(authority, ServiceId("gatekeeper"), tmp_path / "gatekeeper")
     reader = Party(authority, ServiceId("auth-controller"), tmp_path / "auth-controller")
     for party in (sender, reader):
-        await party.signing_keys.tend()
+        await party.signing_keys.reconcile()
         party.connection = await connect(party.service)
     await authority.publish()
     for party in (sender, reader):

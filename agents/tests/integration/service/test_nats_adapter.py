@@ -19,7 +19,7 @@ from securetransport.adapters.nats import (
     Connection,
     Message,
 )
-from securetransport.core.errors import BusUnavailableError, PermissionDeniedError
+from securetransport.core.base.errors import BusUnavailableError, PermissionDeniedError
 
 
 async def build(connect: Connect, **consumer: object) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from platform_stage import Member, Stage
-from securetransport.service.checker import judge
-from securetransport.service.payloads import TOPIC_REQUESTS, TOPIC_RESPONSES
+from securetransport.messages.checker import judge
+from securetransport.messages.payloads import TOPIC_REQUESTS, TOPIC_RESPONSES
 from servers import wait_until
 
 MAX_RESIDENT_BYTES = 120e6

@@ -19,12 +19,14 @@ from service_broker import Broker, user
 from service_pki import Issuer
 
 from securetransport.adapters.nats import Connection
-from securetransport.core import documents, names, trust
-from securetransport.core.clock import SystemClock
+from securetransport.adapters.system import SystemClock
+from securetransport.core.base import names
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import BusUnavailableError, RejectedDocumentError
+from securetransport.core.base.profile import PROFILES, Profile
 from securetransport.core.crypto import x509
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.errors import BusUnavailableError, RejectedDocumentError
-from securetransport.core.model import (
+from securetransport.core.formats import documents
+from securetransport.core.formats.model import (
     Attestation,
     DocumentKind,
     EpochState,
@@ -34,14 +36,14 @@ from securetransport.core.model import (
     Version,
 )
 from securetransport.core.ports import TlsIdentity
-from securetransport.core.profile import PROFILES, Profile
+from securetransport.core.trust import bundle as trust
+from securetransport.member.session import Session
 from securetransport.runtime.sections import (
     AuthoritySection,
     IdentitySection,
     NatsSection,
     PathsSection,
 )
-from securetransport.service.session import Session
 
 PROFILE = PROFILES["burst"].override(leaf_validity=timedelta(seconds=30))
 SERVICE = "gatekeeper"
@@ -70,7 +72,7 @@ class Settings:
 
 
 @dataclass
-class Leafs:
+class LeafSources:
     """Signs with whichever issuer is active; a leaf source without OpenBao."""
 
     issuer: Issuer
@@ -86,7 +88,7 @@ class Stage:
 
     def __init__(self, authority: Authority, broker: Broker, issuer: Issuer, home: Path) -> None:
         self.authority, self.broker = authority, broker
-        self.leafs = Leafs(issuer)
+        self.leaf_source = LeafSources(issuer)
         self.issuers = [issuer]
         self.window: RenewalWindow | None = None
         self.version = Version()
@@ -108,7 +110,7 @@ class Stage:
             self.authority.store,
             SystemClock(),
             CollectorRegistry(),
-            leaf_source=self.leafs,
+            leaf_source=self.leaf_source,
         )
 
     def start(self) -> None:
@@ -125,7 +127,7 @@ class Stage:
         entries = tuple(entry_of(issuer) for issuer in self.issuers)
         body = TrustBundle(
             issuers=entries,
-            active=self.leafs.issuer.epoch,
+            active=self.leaf_source.issuer.epoch,
             digest=trust.trust_digest(entry.certificate for entry in entries),
             renewal=self.window,
         )
@@ -198,7 +200,7 @@ async def test_attested_leaf_is_the_one_in_use_and_its_key_is_enrolled(stage: St
     last = (await stage.attested())[-1]
     assert last.instance == f"{SERVICE}/1"
     assert last.digest == trust.trust_digest([stage.issuers[0].der])
-    assert last.leafs == (stage.leafs.issued[-1].fingerprint,)
+    assert last.leaf_fingerprints == (stage.leaf_source.issued[-1].fingerprint,)
     assert await stage.authority.store.kv_list(f"enroll/{SERVICE}/1")
 
 
@@ -231,14 +233,14 @@ async def test_lost_announcement_is_found_by_timer(stage: Stage) -> None:
 
 
 async def test_window_moves_onto_the_new_issuer_make_before_break(stage: Stage) -> None:
-    old_connection, old_leaf = stage.session.connection, stage.leafs.issued[-1]
+    old_connection, old_leaf = stage.session.connection, stage.leaf_source.issued[-1]
     newer = Issuer.make(101)
     stage.issuers.append(newer)
     await stage.publish_trust()
     stage.broker.write_trust(stage.issuers)
     stage.broker.signal(signal.SIGHUP)
     await asyncio.sleep(0.3)
-    stage.leafs.issuer = newer
+    stage.leaf_source.issuer = newer
     now = datetime.now(UTC)
     stage.window = RenewalWindow(
         epoch=EpochNumber(101), opens_at=now, closes_at=now + timedelta(milliseconds=200)
@@ -254,18 +256,20 @@ async def test_window_moves_onto_the_new_issuer_make_before_break(stage: Stage) 
     await stage.wait(lambda: old_connection.is_closed)
     assert used == [True], "the old connection is up while followers move"
     assert stage.session.leaf_epoch == 101
-    new_leaf = stage.leafs.issued[-1]
+    new_leaf = stage.leaf_source.issued[-1]
     both = {old_leaf.fingerprint, new_leaf.fingerprint}
-    history = [set(entry.leafs) for entry in await stage.attested()]
+    history = [set(entry.leaf_fingerprints) for entry in await stage.attested()]
     assert history.count(both) == 2, "attested before connecting with it, and after"
     async with asyncio.timeout(12):
-        while set((await stage.attested())[-1].leafs) != {stage.leafs.issued[-1].fingerprint}:
+        while set((await stage.attested())[-1].leaf_fingerprints) != {
+            stage.leaf_source.issued[-1].fingerprint
+        }:
             await asyncio.sleep(0.2)
 
 
 async def test_leaf_is_renewed_by_age(stage: Stage) -> None:
     first = stage.session.connection
-    await stage.wait(lambda: len(stage.leafs.issued) >= 2, seconds=16)
+    await stage.wait(lambda: len(stage.leaf_source.issued) >= 2, seconds=16)
     await stage.wait(lambda: stage.session.connection is not first and stage.session.is_admitted)
 
 

@@ -10,9 +10,9 @@ from certificates import TRUST_DOMAIN
 from keeper_scene import Scene, Site
 from securetransport.adapters.nats import Bus, Connection
 from securetransport.adapters.tls import client_context
-from securetransport.core import documents
-from securetransport.core.model import ServerReport
-from securetransport.core.names import ServiceId, spiffe_id
+from securetransport.core.base.names import ServiceId, spiffe_id
+from securetransport.core.formats import documents
+from securetransport.core.formats.model import ServerReport
 from securetransport.core.ports import TlsIdentity
 from servers import LOOPBACK, wait_until
 from watcher_scene import Listener, WatcherProcess, of_server
@@ -29,7 +29,7 @@ async def connect(
     )
 
 
-def leafs(report: ServerReport) -> set[str | None]:
+def leaf_fingerprints(report: ServerReport) -> set[str | None]:
     return {entry.leaf for server in report.servers for entry in server.connections or ()}
 
 
@@ -77,7 +77,7 @@ async def test_watcher_attests_the_leaf_it_is_connected_with(
             c.leaf for entry in report.servers for c in entry.connections or () if c.user == own
         ]
         assert mine
-        assert set(mine) <= set(said.leafs)
+        assert set(mine) <= set(said.leaf_fingerprints)
         assert said.digest == scene.authority.bundle(1, active=1).digest
 
 
@@ -123,7 +123,9 @@ async def test_connections_are_known_by_their_leaf_over_several_pages(
             connection = await connect(scene, scene.sites[1], leaf)
             stack.push_async_callback(connection.close)
         wanted = {leaf.fingerprint for leaf in issued}
-        await listener.wait("all five leafs", lambda found: wanted <= leafs(found))
+        await listener.wait(
+            "all five leaf certificates", lambda found: wanted <= leaf_fingerprints(found)
+        )
 
 
 async def test_change_of_trust_is_seen_from_outside_and_confirmed_by_a_reload(

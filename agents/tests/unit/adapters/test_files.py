@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from securetransport.adapters.files import ensure_private_dir, read_optional, write_atomic
-from securetransport.core.errors import SecureTransportError
+from securetransport.core.base.errors import SecureTransportError
 
 
 def mode_of(path: Path) -> int:

@@ -7,22 +7,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from securetransport.core import codec
+from securetransport.core.base import codec
+from securetransport.core.base.epochs import EpochNumber, EpochSchedule
+from securetransport.core.base.names import InstanceId, ServiceId, Topic
 from securetransport.core.crypto import signing
-from securetransport.core.envelope import (
-    Acceptance,
-    MessageHeader,
-    OpenedMessage,
-    Received,
-    new_message_id,
-    open_message,
-    seal,
-)
-from securetransport.core.envelope.sealing import signed_bytes
-from securetransport.core.epochs import EpochNumber, EpochSchedule
-from securetransport.core.keyring import TopicKeyring, VerifyKeyring
-from securetransport.core.model import DenyList, TopicKey, TopicRule, VerifyKey
-from securetransport.core.names import InstanceId, ServiceId, Topic
+from securetransport.core.formats.envelope import MessageHeader, new_message_id, seal
+from securetransport.core.formats.envelope.sealing import signed_bytes
+from securetransport.core.formats.model import DenyList, TopicKey, TopicRule, VerifyKey
+from securetransport.core.trust.keyring import TopicKeyring, VerifyKeyring
+from securetransport.core.trust.opening import Acceptance, OpenedMessage, Received, open_message
 
 NOW: Final = datetime(2026, 3, 1, 12, 7, tzinfo=UTC)
 SCHEDULE: Final = EpochSchedule(timedelta(minutes=15), timedelta(hours=1))

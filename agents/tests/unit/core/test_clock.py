@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from securetransport.core.clock import Clock, SystemClock
+from securetransport.adapters.system import SystemClock
+from securetransport.core.ports.clock import Clock
 
 
 def test_wall_time_is_aware_and_in_utc() -> None:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetransport.core import codec
-from securetransport.core.errors import MalformedMessageError
-from securetransport.core.pae import pae
+from securetransport.core.base import codec
+from securetransport.core.base.errors import MalformedMessageError
+from securetransport.core.base.pae import pae
 
 RECORD = {
     "header": b"h" * 70,

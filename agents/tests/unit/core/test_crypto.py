@@ -6,13 +6,13 @@ import hashlib
 
 import pytest
 
-from securetransport.core.crypto import aead, kem, signing
-from securetransport.core.errors import (
+from securetransport.core.base.errors import (
     ConfigError,
     DecryptionError,
     MalformedMessageError,
     SignatureError,
 )
+from securetransport.core.crypto import aead, kem, signing
 
 KEY = signing.generate_signing_key()
 

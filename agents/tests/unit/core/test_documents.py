@@ -1,4 +1,4 @@
-"""Signed documents: each rule of ``core.documents`` refuses with its own reason."""
+"""Signed documents: each rule of ``core.formats.documents`` refuses with its own reason."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import pytest
 
-from securetransport.core import documents
+from securetransport.core.base.errors import ConfigError, RejectedDocumentError, UnknownKeyError
 from securetransport.core.crypto import signing
-from securetransport.core.documents import AuthorityKeys, SignedDocument
-from securetransport.core.errors import ConfigError, RejectedDocumentError, UnknownKeyError
-from securetransport.core.model import DocumentKind, Version
+from securetransport.core.formats import documents
+from securetransport.core.formats.documents import AuthorityKeys, SignedDocument
+from securetransport.core.formats.model import DocumentKind, Version
 
 NOW: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEY: Final = signing.generate_signing_key()

@@ -36,14 +36,15 @@ from message_scene import (
     verify_ring,
 )
 
-from securetransport.core import codec, envelope
+from securetransport.core.base import codec
+from securetransport.core.base.errors import RejectedMessageError
+from securetransport.core.base.names import InstanceId, KeyId, ServiceId
 from securetransport.core.crypto import signing
-from securetransport.core.envelope import Refusal, open_message, seal, seal_batch
-from securetransport.core.envelope.header import MessageHeader, decode_header, encode_header
-from securetransport.core.envelope.opening import _ERRORS
-from securetransport.core.errors import RejectedMessageError
-from securetransport.core.model import DenyList
-from securetransport.core.names import InstanceId, KeyId, ServiceId
+from securetransport.core.formats import envelope
+from securetransport.core.formats.envelope import seal, seal_batch
+from securetransport.core.formats.envelope.header import MessageHeader, decode_header, encode_header
+from securetransport.core.formats.model import DenyList
+from securetransport.core.trust.opening import _ERRORS, Refusal, open_message, refusal_code
 
 _US = timedelta(microseconds=1)
 
@@ -57,7 +58,7 @@ def _refused(scene: Scene) -> RejectedMessageError:
 def _code(data: bytes, message_id: str | None) -> str:
     with pytest.raises(RejectedMessageError) as caught:
         open_message(received(data, message_id), acceptance())
-    return envelope.refusal_code(caught.value)
+    return refusal_code(caught.value)
 
 
 def test_a_right_message_is_opened() -> None:
@@ -124,7 +125,7 @@ def test_a_message_that_fails_one_check_is_refused_with_its_code(code: Refusal) 
     scene = Scene()
     SPOILED[code](scene)
     error = _refused(scene)
-    assert envelope.refusal_code(error) == code
+    assert refusal_code(error) == code
     assert type(error) is _ERRORS[code]
 
 
@@ -133,14 +134,14 @@ def test_the_first_failing_check_decides(code: Refusal) -> None:
     scene = Scene()
     for later in reversed(list(Refusal)[list(Refusal).index(code) :]):
         SPOILED[later](scene)
-    assert envelope.refusal_code(_refused(scene)) == code
+    assert refusal_code(_refused(scene)) == code
 
 
 def test_a_topic_without_a_rule_has_no_producers() -> None:
     error = _refused(Scene(acceptance={"rules": {}}))
-    assert envelope.refusal_code(error) == Refusal.PRODUCER
+    assert refusal_code(error) == Refusal.PRODUCER
     error = _refused(Scene(acceptance={"accepted_policy_digests": {}}))
-    assert envelope.refusal_code(error) == Refusal.POLICY
+    assert refusal_code(error) == Refusal.POLICY
 
 
 # --- tampering: every field of the header is protected ------------------------------------------
@@ -184,7 +185,7 @@ def test_a_tampered_header_field_is_refused(name: str, value: object, code: Refu
         changed: dict[str, Any] = {name: value}
         record["header"] = _raw_header(replace(decode_header(record["header"]), **changed))
 
-    assert envelope.refusal_code(_refused(Scene(record=[tamper]))) == code
+    assert refusal_code(_refused(Scene(record=[tamper]))) == code
 
 
 @pytest.mark.parametrize("part", ["commitment", "ciphertext", "signature"])
@@ -192,13 +193,13 @@ def test_tampered_parts_are_refused_by_the_signature(part: str) -> None:
     def tamper(record: Record) -> None:
         record[part] = flip(record[part], 3)
 
-    assert envelope.refusal_code(_refused(Scene(record=[tamper]))) == Refusal.SIGNATURE
+    assert refusal_code(_refused(Scene(record=[tamper]))) == Refusal.SIGNATURE
 
 
 def test_a_message_signed_by_another_enrolled_instance_is_refused() -> None:
     ring = verify_ring(verify_key(), verify_key(OTHER_KEY, instance=InstanceId("gatekeeper/2")))
     scene = Scene(acceptance={"verify_keys": ring}, record=[lambda r: resign(r, OTHER_KEY)])
-    assert envelope.refusal_code(_refused(scene)) == Refusal.SIGNATURE
+    assert refusal_code(_refused(scene)) == Refusal.SIGNATURE
 
 
 def test_a_signer_who_changes_the_commitment_himself_is_refused() -> None:
@@ -206,7 +207,7 @@ def test_a_signer_who_changes_the_commitment_himself_is_refused() -> None:
         record["commitment"] = flip(record["commitment"])
         resign(record)
 
-    assert envelope.refusal_code(_refused(Scene(record=[tamper]))) == Refusal.COMMITMENT
+    assert refusal_code(_refused(Scene(record=[tamper]))) == Refusal.COMMITMENT
 
 
 def test_unknown_schema_versions_are_refused() -> None:
@@ -233,7 +234,7 @@ def test_freshness_ends_at_skew_and_retry_limit(sent_at: datetime, is_accepted: 
     if is_accepted:
         scene.open()
     else:
-        assert envelope.refusal_code(_refused(scene)) == Refusal.FRESHNESS
+        assert refusal_code(_refused(scene)) == Refusal.FRESHNESS
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,7 @@ def test_epochs_are_judged_at_the_brokers_time(broker_time: datetime, is_accepte
     if is_accepted:
         scene.open()
     else:
-        assert envelope.refusal_code(_refused(scene)) == Refusal.EPOCH
+        assert refusal_code(_refused(scene)) == Refusal.EPOCH
 
 
 def test_a_late_reader_opens_what_was_right_when_it_was_stored() -> None:
@@ -266,7 +267,7 @@ def test_stored_before_the_revocation_is_delivered_and_after_is_refused() -> Non
     ):
         Scene(acceptance={"deny": deny}).open()
     for deny in (DenyList(services={SENDER: NOW}), DenyList(key_ids={KEY.key_id: NOW - _US})):
-        assert envelope.refusal_code(_refused(Scene(acceptance={"deny": deny}))) == Refusal.DENIED
+        assert refusal_code(_refused(Scene(acceptance={"deny": deny}))) == Refusal.DENIED
 
 
 # --- suites and batches -------------------------------------------------------------------------
@@ -289,7 +290,7 @@ def test_a_suite_with_the_key_of_another_algorithm_is_refused() -> None:
         resign(record)
 
     scene = Scene(acceptance={"accepted_suites": {1, 2}}, record=[claim_other_suite])
-    assert envelope.refusal_code(_refused(scene)) == Refusal.SIGNATURE
+    assert refusal_code(_refused(scene)) == Refusal.SIGNATURE
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 16])

@@ -11,15 +11,17 @@ from typing import Any, Final
 
 from message_scene import KEY, NOW, PAYLOAD, acceptance, header, received, topic_key
 
-from securetransport.core import codec, documents
-from securetransport.core.envelope import open_message, refusal_code, seal, seal_batch
-from securetransport.core.envelope.header import decode_header
-from securetransport.core.errors import (
+from securetransport.core.base import codec
+from securetransport.core.base.errors import (
     MalformedMessageError,
     RejectedDocumentError,
     RejectedMessageError,
 )
-from securetransport.core.model import DocumentKind, Version
+from securetransport.core.formats import documents
+from securetransport.core.formats.envelope import seal, seal_batch
+from securetransport.core.formats.envelope.header import decode_header
+from securetransport.core.formats.model import DocumentKind, Version
+from securetransport.core.trust.opening import open_message, refusal_code
 
 ROUNDS: Final = 10_000
 _INTERESTING: Final = (b"", b"\x00", b"\xff", b"\x80" * 11, b"\xff" * 9 + b"\x01", b"\x01" * 40)

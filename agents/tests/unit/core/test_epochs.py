@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetransport.core.epochs import UNIX_START, EpochNumber, EpochSchedule
+from securetransport.core.base.epochs import UNIX_START, EpochNumber, EpochSchedule
 
 TICK = timedelta(microseconds=1)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from securetransport.core import errors
-from securetransport.core.errors import (
+from securetransport.core.base import errors
+from securetransport.core.base.errors import (
     ConfigError,
     RejectedMessageError,
     RotationError,

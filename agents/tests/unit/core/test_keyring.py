@@ -21,14 +21,14 @@ from message_scene import (
     verify_ring,
 )
 
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.errors import (
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import (
     MalformedMessageError,
     NotPermittedError,
     UnknownKeyError,
 )
-from securetransport.core.model import TopicKey
-from securetransport.core.names import InstanceId, ServiceId, Topic
+from securetransport.core.base.names import InstanceId, ServiceId, Topic
+from securetransport.core.formats.model import TopicKey
 
 OTHER_TOPIC = Topic("auth.grants")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetransport.core import merkle
+from securetransport.core.base import merkle
 
 # The eight inputs that Certificate Transparency implementations test with, and their roots.
 INPUTS = [
@@ -33,23 +33,23 @@ ROOTS = {
 }
 
 
-def _leafs(count: int) -> list[bytes]:
+def _leaves(count: int) -> list[bytes]:
     return [merkle.leaf_hash(b"%d" % number) for number in range(count)]
 
 
 @pytest.mark.parametrize("size", ROOTS)
 def test_roots_are_the_published_ones(size: int) -> None:
-    leafs = [merkle.leaf_hash(data) for data in INPUTS[:size]]
-    assert merkle.tree_root(leafs).hex() == ROOTS[size]
+    leaves = [merkle.leaf_hash(data) for data in INPUTS[:size]]
+    assert merkle.tree_root(leaves).hex() == ROOTS[size]
 
 
 @given(st.integers(1, 70))
 def test_every_proof_leads_to_the_root(size: int) -> None:
-    leafs = _leafs(size)
-    root, proofs = merkle.inclusion_proofs(leafs)
-    assert root == merkle.tree_root(leafs)
-    for index, leaf in enumerate(leafs):
-        assert proofs[index] == merkle.inclusion_proof(leafs, index)
+    leaves = _leaves(size)
+    root, proofs = merkle.inclusion_proofs(leaves)
+    assert root == merkle.tree_root(leaves)
+    for index, leaf in enumerate(leaves):
+        assert proofs[index] == merkle.inclusion_proof(leaves, index)
         assert merkle.root_from_proof(leaf, index, size, proofs[index]) == root
 
 
@@ -57,33 +57,33 @@ def test_every_proof_leads_to_the_root(size: int) -> None:
 def test_a_changed_leaf_index_or_proof_does_not_lead_to_the_root(
     size: int, data: st.DataObject
 ) -> None:
-    leafs = _leafs(size)
+    leaves = _leaves(size)
     index = data.draw(st.integers(0, size - 1))
     other = data.draw(st.integers(0, size - 1).filter(lambda value: value != index))
-    root, proof = merkle.tree_root(leafs), merkle.inclusion_proof(leafs, index)
-    assert merkle.root_from_proof(leafs[other], index, size, proof) != root
+    root, proof = merkle.tree_root(leaves), merkle.inclusion_proof(leaves, index)
+    assert merkle.root_from_proof(leaves[other], index, size, proof) != root
     with suppress(ValueError):  # proofs of the two positions may have different lengths
-        assert merkle.root_from_proof(leafs[index], other, size, proof) != root
+        assert merkle.root_from_proof(leaves[index], other, size, proof) != root
     for short in (proof[:-1], proof[1:], (*proof, proof[0])):
         with pytest.raises(ValueError, match="the proof is"):
-            merkle.root_from_proof(leafs[index], index, size, short)
+            merkle.root_from_proof(leaves[index], index, size, short)
 
 
 def test_a_node_does_not_pass_as_a_leaf() -> None:
-    left, right = _leafs(2)
+    left, right = _leaves(2)
     assert merkle.leaf_hash(left + right) != merkle.node_hash(left, right)
 
 
 @pytest.mark.parametrize(("index", "size"), [(-1, 4), (4, 4), (0, 0)])
 def test_positions_outside_the_tree_are_refused(index: int, size: int) -> None:
-    leafs = _leafs(max(size, 1))
+    leaves = _leaves(max(size, 1))
     with pytest.raises(ValueError, match="outside"):
-        merkle.inclusion_proof(leafs[:size], index)
+        merkle.inclusion_proof(leaves[:size], index)
     with pytest.raises(ValueError, match="outside"):
-        merkle.root_from_proof(leafs[0], index, size, ())
+        merkle.root_from_proof(leaves[0], index, size, ())
 
 
 def test_hashes_of_a_wrong_size_are_refused() -> None:
-    leafs = _leafs(2)
+    leaves = _leaves(2)
     with pytest.raises(ValueError, match="32 bytes"):
-        merkle.root_from_proof(leafs[0], 0, 2, (leafs[1][:31],))
+        merkle.root_from_proof(leaves[0], 0, 2, (leaves[1][:31],))

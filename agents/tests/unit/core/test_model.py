@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.model import (
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.names import Fingerprint, ServiceId, Topic
+from securetransport.core.formats.model import (
     TRUSTED_STATES,
     DenyList,
     EpochState,
@@ -21,7 +22,6 @@ from securetransport.core.model import (
     TrustedIssuer,
     Version,
 )
-from securetransport.core.names import Fingerprint, ServiceId, Topic
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 versions = st.builds(

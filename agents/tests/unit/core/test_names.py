@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetransport.core import names
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.names import (
+from securetransport.core.base import names
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.names import (
     Fingerprint,
     KeyId,
     ServiceId,

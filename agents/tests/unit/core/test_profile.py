@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securetransport.core.errors import ConfigError
-from securetransport.core.profile import MAX_LIVE_ISSUERS, PROFILES, Profile
+from securetransport.core.base.errors import ConfigError
+from securetransport.core.base.profile import MAX_LIVE_ISSUERS, PROFILES, Profile
 
 BASE = PROFILES["compressed"]
 

@@ -13,16 +13,17 @@ from typing import Any, Final
 import pytest
 from message_scene import DIGEST, SENDER, TOPIC, acceptance
 
-from securetransport.core import codec, documents, envelope
+from securetransport.core.base import codec
+from securetransport.core.base.epochs import UNIX_START
+from securetransport.core.base.names import InstanceId, Topic
+from securetransport.core.base.pae import pae
 from securetransport.core.crypto import aead, signing
-from securetransport.core.envelope import Received, open_message
-from securetransport.core.envelope.header import decode_header, encode_header
-from securetransport.core.envelope.sealing import derive_keys, signed_bytes
-from securetransport.core.epochs import UNIX_START
-from securetransport.core.keyring import TopicKeyring, VerifyKeyring
-from securetransport.core.model import DocumentKind, TopicKey, VerifyKey, Version
-from securetransport.core.names import InstanceId, Topic
-from securetransport.core.pae import pae
+from securetransport.core.formats import documents, envelope
+from securetransport.core.formats.envelope.header import decode_header, encode_header
+from securetransport.core.formats.envelope.sealing import derive_keys, signed_bytes
+from securetransport.core.formats.model import DocumentKind, TopicKey, VerifyKey, Version
+from securetransport.core.trust.keyring import TopicKeyring, VerifyKeyring
+from securetransport.core.trust.opening import Received, open_message
 
 FOLDER: Final = Path(__file__).parents[2] / "vectors"
 VECTORS: Final[dict[str, Any]] = json.loads((FOLDER / "vectors.json").read_text())

@@ -9,10 +9,10 @@ from cryptography import x509 as library
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from certificates import Issuer
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import ConfigError, MalformedMessageError, SignatureError
+from securetransport.core.base.names import InstanceId, ServiceId, issuer_common_name
 from securetransport.core.crypto import x509
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.errors import ConfigError, MalformedMessageError, SignatureError
-from securetransport.core.names import InstanceId, ServiceId, issuer_common_name
 
 GATEKEEPER: Final = ServiceId("gatekeeper")
 INSTANCE: Final = InstanceId("gatekeeper/1")

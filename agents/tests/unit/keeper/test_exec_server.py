@@ -10,7 +10,7 @@ import pytest
 from test_generations import new_files
 
 from certificates import Issuer
-from securetransport.core.errors import ConfigError
+from securetransport.core.base.errors import ConfigError
 from securetransport.keeper.exec_server import split_arguments
 from securetransport.keeper.generations import Generation, Generations
 from securetransport.keeper.ready import missing_for_start, write_ready

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from certificates import Issuer
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import MalformedMessageError
+from securetransport.core.base.names import Fingerprint
 from securetransport.core.crypto import x509
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.errors import MalformedMessageError
-from securetransport.core.model import Version
-from securetransport.core.names import Fingerprint
-from securetransport.core.server_files import FilesInForce, LeafFacts
+from securetransport.core.decisions.server_files import FilesInForce, LeafFacts
+from securetransport.core.formats.model import Version
 from securetransport.keeper.generations import MATERIAL, Generation, Generations, content_digest
 from securetransport.keeper.material import renewal_fraction
 

@@ -7,17 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from securetransport.core import server_files
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.model import (
-    EpochState,
-    KeeperAttestation,
-    TrustBundle,
-    TrustedIssuer,
-    Version,
-)
-from securetransport.core.names import Fingerprint
-from securetransport.core.server_files import (
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.names import Fingerprint
+from securetransport.core.decisions import server_files
+from securetransport.core.decisions.server_files import (
     Attest,
     FilesInForce,
     IssueLeaf,
@@ -32,6 +25,13 @@ from securetransport.core.server_files import (
     Wanted,
     WriteFiles,
     next_step,
+)
+from securetransport.core.formats.model import (
+    EpochState,
+    KeeperAttestation,
+    TrustBundle,
+    TrustedIssuer,
+    Version,
 )
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -130,7 +130,7 @@ def test_leaf_of_an_abandoned_epoch_is_replaced_by_one_of_the_former_epoch() -> 
 
 
 def test_new_epoch_waits_for_the_turn_and_says_so() -> None:
-    waiting = replace(SETTLED, wanted=wanted(1, 2, active=2), is_turn=False)
+    waiting = replace(SETTLED, wanted=wanted(1, 2, active=2), may_move=False)
     step = next_step(waiting)
     assert isinstance(step, Rest)
     assert step.waits_for is not None
@@ -139,7 +139,7 @@ def test_new_epoch_waits_for_the_turn_and_says_so() -> None:
 
 def test_only_the_new_epoch_waits_for_the_turn() -> None:
     for change in ({"leaf": None}, {"wanted": wanted(2, active=2)}, {"is_renewal_due": True}):
-        step = next_step(replace(SETTLED, is_turn=False, **change))
+        step = next_step(replace(SETTLED, may_move=False, **change))
         assert isinstance(step, IssueLeaf), change
 
 
@@ -233,7 +233,7 @@ def stated(epoch: int, *, is_served: bool = True) -> KeeperAttestation:
 
 
 def turn(server: str, attested: dict[str, KeeperAttestation], waited: float = 0.0) -> bool:
-    return server_files.is_turn(
+    return server_files.may_move(
         server,
         ORDER,
         EpochNumber(2),

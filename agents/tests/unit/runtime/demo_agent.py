@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from prometheus_client import CollectorRegistry, Counter
 
-from securetransport.core.errors import SecretStoreUnavailableError
+from securetransport.core.base.errors import SecretStoreUnavailableError
 from securetransport.runtime.main import App, run_agent
 from securetransport.runtime.settings import AgentSettings
 from securetransport.runtime.supervisor import every

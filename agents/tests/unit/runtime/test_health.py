@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from securetransport.core.errors import ConfigError
+from securetransport.core.base.errors import ConfigError
 from securetransport.runtime.health import CACHE_SECONDS, HealthServer
 from securetransport.runtime.metrics import LoopMetrics, new_registry
 from securetransport.runtime.supervisor import Wakeup

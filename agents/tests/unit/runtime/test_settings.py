@@ -8,7 +8,7 @@ from typing import ClassVar
 import pydantic
 import pytest
 
-from securetransport.core.errors import ConfigError
+from securetransport.core.base.errors import ConfigError
 from securetransport.runtime.sections import NatsSection, Section
 from securetransport.runtime.settings import AgentSettings, merged
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from securetransport.core.errors import (
+from securetransport.core.base.errors import (
     ConfigError,
     ConflictError,
     PermissionDeniedError,

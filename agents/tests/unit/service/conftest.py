@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from securetransport.core.envelope import MessageHeader, new_message_id
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.names import InstanceId, KeyId, ServiceId, Topic
-from securetransport.service.payloads import TYPE_REQUEST
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.names import InstanceId, KeyId, ServiceId, Topic
+from securetransport.core.formats.envelope import MessageHeader, new_message_id
+from securetransport.messages.payloads import TYPE_REQUEST
 from securetransport.testing.clock import START
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from securetransport.core.profile import PROFILES
-from securetransport.service.bundle import BundleState, refresh_reason
+from securetransport.core.base.profile import PROFILES
+from securetransport.messages.bundle import BundleState, refresh_reason
 from securetransport.testing.clock import START
 
 PROFILE = PROFILES["compressed"]

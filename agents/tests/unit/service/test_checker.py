@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from securetransport.core.errors import SecureTransportError
-from securetransport.service.checker import (
+from securetransport.core.base.errors import SecureTransportError
+from securetransport.messages.checker import (
     judge,
     median_of_maxima,
     publish_points,
     quantile,
     windows,
 )
-from securetransport.service.ledger import open_ledger
+from securetransport.messages.ledger import open_ledger
 
 TOPIC = "auth.requests"
 

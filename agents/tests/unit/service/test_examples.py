@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from securetransport.auth_controller.service import decide
-from securetransport.core.envelope import MessageHeader, OpenedMessage, refusal_code
-from securetransport.core.errors import ConfigError, MalformedMessageError
+from securetransport.core.base.errors import ConfigError, MalformedMessageError
+from securetransport.core.formats.envelope import MessageHeader
+from securetransport.core.trust.opening import OpenedMessage, refusal_code
 from securetransport.gatekeeper.service import (
     LoadOrder,
     Pacer,
@@ -16,7 +17,7 @@ from securetransport.gatekeeper.service import (
     make_request,
     read_order,
 )
-from securetransport.service.payloads import (
+from securetransport.messages.payloads import (
     TYPE_REQUEST,
     AuthRequest,
     Outcome,

@@ -5,19 +5,14 @@ from datetime import datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.errors import RejectedDocumentError, SecretStoreUnavailableError
-from securetransport.core.model import RenewalWindow, TrustBundle
-from securetransport.core.names import InstanceId
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import RejectedDocumentError, SecretStoreUnavailableError
+from securetransport.core.base.names import InstanceId
+from securetransport.core.formats.model import RenewalWindow, TrustBundle
 from securetransport.core.ports import TlsIdentity
-from securetransport.core.trust import fitting_ttl
-from securetransport.service.leaf import (
-    HeldLeaf,
-    LeafHolder,
-    renewal_reason,
-    renewal_share,
-)
-from securetransport.service.telemetry import SessionTelemetry
+from securetransport.core.trust.bundle import fitting_ttl
+from securetransport.member.leaf import HeldLeaf, LeafHolder, renewal_reason, renewal_share
+from securetransport.member.telemetry import SessionTelemetry
 from securetransport.testing import FakeClock, an_issuer, trust_bundle
 
 ME = InstanceId("gatekeeper/1")
@@ -110,7 +105,7 @@ def test_asked_life_ends_before_the_issuer_does() -> None:
 
 
 class Source:
-    """Leafs as told, in order."""
+    """Leaf certificates as told, in order."""
 
     def __init__(self, *results: TlsIdentity | Exception) -> None:
         self.results = list(results)
@@ -129,23 +124,23 @@ def holder(source: Source, clock: FakeClock) -> LeafHolder:
 async def test_leaf_from_an_issuer_outside_the_trust_set_is_refused_and_the_old_stays() -> None:
     clock = FakeClock()
     end = clock.now() + timedelta(seconds=LIFE)
-    leafs = holder(Source(identity(1, end), identity(9, end)), clock)
-    assert await leafs.tend(bundle(1))
-    first = leafs.held
-    leafs.request_renewal()
+    leaf_holder = holder(Source(identity(1, end), identity(9, end)), clock)
+    assert await leaf_holder.reconcile(bundle(1))
+    first = leaf_holder.held
+    leaf_holder.request_renewal()
     with pytest.raises(RejectedDocumentError):
-        await leafs.tend(bundle(1))
-    assert leafs.held is first
+        await leaf_holder.reconcile(bundle(1))
+    assert leaf_holder.held is first
 
 
 async def test_request_is_repeated_until_a_leaf_came() -> None:
     clock = FakeClock()
     end = clock.now() + timedelta(seconds=LIFE)
     away = SecretStoreUnavailableError("away")
-    leafs = holder(Source(identity(1, end), away, identity(1, end)), clock)
-    await leafs.tend(bundle(1))
-    leafs.request_renewal()
+    leaf_holder = holder(Source(identity(1, end), away, identity(1, end)), clock)
+    await leaf_holder.reconcile(bundle(1))
+    leaf_holder.request_renewal()
     with pytest.raises(SecretStoreUnavailableError):
-        await leafs.tend(bundle(1))
-    assert await leafs.tend(bundle(1))
-    assert not await leafs.tend(bundle(1))
+        await leaf_holder.reconcile(bundle(1))
+    assert await leaf_holder.reconcile(bundle(1))
+    assert not await leaf_holder.reconcile(bundle(1))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from securetransport.core.clock import SystemClock
-from securetransport.core.errors import SecureTransportError
-from securetransport.service.ledger import Ledger
+from securetransport.adapters.system import SystemClock
+from securetransport.core.base.errors import SecureTransportError
+from securetransport.messages.ledger import Ledger
 
 
 async def test_effect_happens_once_and_a_repeat_gets_the_first_result(tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_ledger_is_readable_by_its_owner_only(tmp_path: Path) -> None:
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from securetransport.core.clock import SystemClock
-from securetransport.service.ledger import Ledger
+from securetransport.adapters.system import SystemClock
+from securetransport.messages.ledger import Ledger
 
 async def main():
     ledger = Ledger(Path(sys.argv[1]), SystemClock())

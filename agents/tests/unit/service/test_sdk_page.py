@@ -12,8 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from securetransport.core.acl import load_acl
-from securetransport.core.authority_keys import AuthorityKeys
 from securetransport.core.crypto import signing
+from securetransport.core.formats.authority_keys import AuthorityKeys
 
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "sdk.md"
 MAX_LINES = 50
@@ -53,6 +53,6 @@ async def test_service_of_the_page_starts(greeter: Any, tmp_path: Path) -> None:
     settings = greeter.GreeterSettings.load(["--config", str(tmp_path / "config.toml")])
     service = greeter.Greeter(settings, CollectorRegistry())
     app = service.app()
-    assert {"link", "bundle", "publisher", "consumer hello.requests"} <= set(app.tasks)
+    assert {"connection", "bundle", "publisher", "consumer hello.requests"} <= set(app.tasks)
     assert "no trust bundle" in app.ready()
     await service.close()

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from securetransport.core.errors import ConfigError
-from securetransport.core.model import DocumentKind, Version
-from securetransport.service.versions import FILE_NAME, VersionStore
+from securetransport.core.base.errors import ConfigError
+from securetransport.core.formats.model import DocumentKind, Version
+from securetransport.member.versions import FILE_NAME, VersionStore
 
 KIND = DocumentKind.TRUST_BUNDLE
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from securetransport.core.errors import MalformedMessageError
+from securetransport.core.base.errors import MalformedMessageError
 from securetransport.watcher.answers import parse_connections, parse_reload, parse_route_names
 
 SERVER = {"name": "nats-1", "host": "127.0.0.1", "id": "NC2YH3", "ver": "2.15.1"}

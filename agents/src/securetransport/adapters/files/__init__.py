@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from securetransport.core.errors import SecureTransportError
+from securetransport.core.base.errors import SecureTransportError
 
 PRIVATE_FILE: Final = 0o600
 PRIVATE_DIR: Final = 0o700

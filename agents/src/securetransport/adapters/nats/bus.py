@@ -14,7 +14,7 @@ from securetransport.adapters.nats.connection import Connection
 from securetransport.adapters.nats.errors import translate
 from securetransport.adapters.nats.events import EventHandler
 from securetransport.adapters.nats.transport import QuickTransport
-from securetransport.core.errors import SecureTransportError
+from securetransport.core.base.errors import SecureTransportError
 
 # nats-py swallows a cancellation that meets one of its own; without a bound on its attempts a
 # refused first connection could then go on for ever. Once it is up, a connection never gives up.

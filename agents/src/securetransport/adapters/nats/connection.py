@@ -24,7 +24,7 @@ from securetransport.adapters.nats.message import HEADER_MESSAGE_ID, Message, St
 from securetransport.adapters.nats.pull import PullSubscription
 from securetransport.adapters.nats.state import ConnectionState
 from securetransport.adapters.nats.transport import QuickTransport
-from securetransport.core.errors import BusUnavailableError
+from securetransport.core.base.errors import BusUnavailableError
 
 MessageHandler = Callable[[Message], Awaitable[None]]
 _STATUS: Final = "Status"

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from securetransport.adapters.nats.message import StoredMessage
-from securetransport.core.errors import BusUnavailableError
+from securetransport.core.base.errors import BusUnavailableError
 
 if TYPE_CHECKING:
     from securetransport.adapters.nats.connection import Connection

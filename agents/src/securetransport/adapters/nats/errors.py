@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import nats.errors as nats_errors
 
-from securetransport.core.errors import (
+from securetransport.core.base.errors import (
     BusUnavailableError,
     PermissionDeniedError,
     RejectedMessageError,

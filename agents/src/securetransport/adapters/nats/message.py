@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from securetransport.core.errors import MalformedMessageError
+from securetransport.core.base.errors import MalformedMessageError
 
 if TYPE_CHECKING:
     from securetransport.adapters.nats.connection import Connection

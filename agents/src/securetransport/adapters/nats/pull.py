@@ -21,7 +21,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Final, Self
 
-from securetransport.core.errors import BusUnavailableError, PermissionDeniedError
+from securetransport.core.base.errors import BusUnavailableError, PermissionDeniedError
 
 if TYPE_CHECKING:
     from securetransport.adapters.nats.connection import Connection, Subscription

@@ -28,7 +28,7 @@ from securetransport.adapters.nats.errors import (
 )
 from securetransport.adapters.nats.events import BusEvent, BusEventKind, EventHandler
 from securetransport.adapters.nats.pull import PullSubscription
-from securetransport.core.errors import BusUnavailableError, PermissionDeniedError
+from securetransport.core.base.errors import BusUnavailableError, PermissionDeniedError
 
 _FAST_WAIT_SECONDS: Final = 0.05
 _SLOW_WAIT_SECONDS: Final = 1.0

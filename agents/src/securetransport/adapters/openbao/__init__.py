@@ -1,4 +1,4 @@
-"""OpenBao as :class:`securetransport.core.ports.SecretStore`, and leafs signed by it.
+"""OpenBao as :class:`securetransport.core.ports.SecretStore`, and leaf certificates signed by it.
 
 Usage::
 
@@ -14,7 +14,7 @@ Usage::
     store.close()
 """
 
-from securetransport.adapters.openbao.leafs import OpenBaoLeafSource
+from securetransport.adapters.openbao.leaf_certificates import OpenBaoLeafSource
 from securetransport.adapters.openbao.store import OpenBaoStore
 
 __all__ = ["OpenBaoLeafSource", "OpenBaoStore"]

@@ -10,8 +10,8 @@ import hvac
 import hvac.exceptions
 import requests
 
-from securetransport.core.errors import PermissionDeniedError, SecretStoreUnavailableError
-from securetransport.core.names import APPROLE_MOUNT
+from securetransport.core.base.errors import PermissionDeniedError, SecretStoreUnavailableError
+from securetransport.core.base.names import APPROLE_MOUNT
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from securetransport.adapters.openbao.transport import Call, OnCall, Transport
-from securetransport.core.errors import NotFoundError, SecureTransportError
-from securetransport.core.names import KV_MOUNT, TRANSIT_MOUNT
+from securetransport.core.base.errors import NotFoundError, SecureTransportError
+from securetransport.core.base.names import KV_MOUNT, TRANSIT_MOUNT
 from securetransport.core.ports import KvEntry
 
 # Enough to overlap a slow call with quick ones; OpenBao serves one agent faster than that.

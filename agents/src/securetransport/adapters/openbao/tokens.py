@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from securetransport.core.errors import SecretStoreUnavailableError
+from securetransport.core.base.errors import SecretStoreUnavailableError
 
 
 class TokenFile:

@@ -28,7 +28,7 @@ import requests
 from hvac.adapters import RawAdapter
 
 from securetransport.adapters.openbao.tokens import TokenFile
-from securetransport.core.errors import (
+from securetransport.core.base.errors import (
     ConflictError,
     NotFoundError,
     PermissionDeniedError,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from securetransport.core.errors import SecureTransportError
+from securetransport.core.base.errors import SecureTransportError
 from securetransport.core.ports import TlsIdentity
 
 _MEMORY_DIR: Final = Path("/dev/shm")  # noqa: S108  # the files in it are made with mode 0600

@@ -18,9 +18,9 @@ from typing import Final
 from OpenSSL import SSL, crypto
 
 from securetransport.adapters.tls.wire import CHUNK_BYTES, PortKind, flush, opened, receive
+from securetransport.core.base.errors import MalformedMessageError
+from securetransport.core.base.names import Fingerprint
 from securetransport.core.crypto.x509 import describe
-from securetransport.core.errors import MalformedMessageError
-from securetransport.core.names import Fingerprint
 
 _NO_ANSWER: Final = "no answer in time"
 

@@ -22,7 +22,21 @@ Pure: nothing here opens a socket or reads a clock.
 
 from __future__ import annotations
 
-from securetransport.core.acl.broker import bus_rights, compile_broker, render_broker_conf
+from securetransport.core.acl.compile.broker import bus_rights, compile_broker, render_broker_conf
+from securetransport.core.acl.compile.openbao import (
+    AppRoleSpec,
+    OpenBaoPlan,
+    PkiRoleSpec,
+    TransitKeySpec,
+    compile_openbao,
+)
+from securetransport.core.acl.compile.policies import REVOKED_POLICY, Policy, policies
+from securetransport.core.acl.compile.streams import (
+    compile_consumers,
+    compile_streams,
+    duplicate_window,
+    storage_bytes,
+)
 from securetransport.core.acl.diff import AclDiff, diff
 from securetransport.core.acl.explain import explain
 from securetransport.core.acl.matrix import MatrixRow, is_allowed, matrix, probe_subjects
@@ -35,21 +49,7 @@ from securetransport.core.acl.model import (
     bundle_rules,
     topic_rules,
 )
-from securetransport.core.acl.openbao import (
-    AppRoleSpec,
-    OpenBaoPlan,
-    PkiRoleSpec,
-    TransitKeySpec,
-    compile_openbao,
-)
 from securetransport.core.acl.parse import load_acl
-from securetransport.core.acl.policies import REVOKED_POLICY, Policy, policies
-from securetransport.core.acl.streams import (
-    compile_consumers,
-    compile_streams,
-    duplicate_window,
-    storage_bytes,
-)
 
 __all__ = [
     "REVOKED_POLICY",

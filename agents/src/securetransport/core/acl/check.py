@@ -29,8 +29,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from securetransport.core import names
 from securetransport.core.acl.subjects import contains, overlaps
+from securetransport.core.base import names
 
 Path = tuple[str | int, ...]
 Problem = tuple[Path, str]

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from securetransport.core.acl.broker import bus_rights
+from securetransport.core.acl.compile.broker import bus_rights
 from securetransport.core.acl.model import Acl, bundle_rules
-from securetransport.core.names import ServiceId
+from securetransport.core.base.names import ServiceId
 
 Name = TypeVar("Name", bound=str)
 

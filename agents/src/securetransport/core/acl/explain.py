@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from securetransport.core import names
-from securetransport.core.acl.broker import bus_rights
+from securetransport.core.acl.compile.broker import bus_rights
+from securetransport.core.acl.compile.policies import policies
 from securetransport.core.acl.model import Acl
 from securetransport.core.acl.platform import WITHOUT_BUS
-from securetransport.core.acl.policies import policies
-from securetransport.core.errors import ConfigError, NotFoundError
-from securetransport.core.names import ServiceId
+from securetransport.core.base import names
+from securetransport.core.base.errors import ConfigError, NotFoundError
+from securetransport.core.base.names import ServiceId
 
 BUS_ACTIONS = ("publish", "subscribe")
 STORE_ACTIONS = ("create", "read", "update", "delete", "list")

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from securetransport.core import names
-from securetransport.core.acl.broker import bus_rights
+from securetransport.core.acl.compile.broker import bus_rights
 from securetransport.core.acl.model import Acl
 from securetransport.core.acl.platform import Action, BusRights
-from securetransport.core.names import ServiceId
+from securetransport.core.base import names
+from securetransport.core.base.names import ServiceId
 
 _SERVER = "SERVERID"
 _REPLICA = "1"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from securetransport.core.acl.check import dotted, problems
-from securetransport.core.errors import ConfigError, NotFoundError
-from securetransport.core.model import TopicRule
-from securetransport.core.names import ServiceId, Topic
+from securetransport.core.base.errors import ConfigError, NotFoundError
+from securetransport.core.base.names import ServiceId, Topic
+from securetransport.core.formats.model import TopicRule
 
 DEFAULT_RETENTION = "workqueue"
 DEFAULT_MAX_MESSAGE_BYTES = 1 << 20

@@ -10,7 +10,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from securetransport.core.acl.check import Path, dotted, problems
 from securetransport.core.acl.model import Acl
-from securetransport.core.errors import ConfigError
+from securetransport.core.base.errors import ConfigError
 
 
 def load_acl(text: str, *, source: str = "acl.yml") -> Acl:

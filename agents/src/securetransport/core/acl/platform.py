@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from securetransport.core import names
 from securetransport.core.acl.subjects import contains
-from securetransport.core.names import ServiceId
+from securetransport.core.base import names
+from securetransport.core.base.names import ServiceId
 
 Action = Literal["publish", "subscribe"]
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from securetransport.core.errors import DecryptionError
+from securetransport.core.base.errors import DecryptionError
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12

@@ -11,7 +11,7 @@ from typing import Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import mlkem
 
-from securetransport.core.errors import DecryptionError, MalformedMessageError
+from securetransport.core.base.errors import DecryptionError, MalformedMessageError
 
 ML_KEM_768: Final = "ML-KEM-768"
 ML_KEM_1024: Final = "ML-KEM-1024"

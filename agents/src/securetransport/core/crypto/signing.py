@@ -17,8 +17,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import mldsa
 
-from securetransport.core.errors import ConfigError, SignatureError
-from securetransport.core.names import KeyId
+from securetransport.core.base.errors import ConfigError, SignatureError
+from securetransport.core.base.names import KeyId
 
 ML_DSA_65: Final = "ML-DSA-65"
 ML_DSA_87: Final = "ML-DSA-87"

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from securetransport.core.epochs import EpochNumber
-from securetransport.core.errors import ConfigError, MalformedMessageError, SignatureError
-from securetransport.core.names import (
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import ConfigError, MalformedMessageError, SignatureError
+from securetransport.core.base.names import (
     Fingerprint,
     InstanceId,
     ServiceId,

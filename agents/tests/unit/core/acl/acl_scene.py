@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from securetransport.core.acl import Acl, load_acl
-from securetransport.core.errors import ConfigError
+from securetransport.core.base.errors import ConfigError
 
 TEXT = """\
 version: 1

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 from acl_scene import acl, changed
 
-from securetransport.core import names
 from securetransport.core.acl import bus_rights, compile_broker, matrix, render_broker_conf
 from securetransport.core.acl.subjects import contains, overlaps
-from securetransport.core.model import BrokerPolicy, DenyList, UserPermissions
-from securetransport.core.names import ServiceId
+from securetransport.core.base import names
+from securetransport.core.base.names import ServiceId
+from securetransport.core.formats.model import BrokerPolicy, DenyList, UserPermissions
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GATEKEEPER = ServiceId("gatekeeper")

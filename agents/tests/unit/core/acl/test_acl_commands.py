@@ -13,7 +13,7 @@ from acl_scene import TEXT, acl, changed
 
 from securetransport.cli.__main__ import main
 from securetransport.core.acl import diff, explain
-from securetransport.core.errors import ConfigError, NotFoundError
+from securetransport.core.base.errors import ConfigError, NotFoundError
 
 WIDER = changed(
     "produces: [gatekeeper.responses]", "produces: [gatekeeper.responses, auth.requests]"

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from securetransport.core.acl import Acl, bundle_rules, topic_rules
 from securetransport.core.acl.subjects import contains, overlaps
-from securetransport.core.errors import NotFoundError
-from securetransport.core.names import ServiceId, Topic
+from securetransport.core.base.errors import NotFoundError
+from securetransport.core.base.names import ServiceId, Topic
 
 REQUESTS = Topic("auth.requests")
 GATEKEEPER = ServiceId("gatekeeper")

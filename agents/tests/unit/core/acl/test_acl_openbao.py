@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 import pytest
 from acl_scene import acl
 
-from securetransport.core import names
 from securetransport.core.acl import REVOKED_POLICY, compile_openbao, policies
-from securetransport.core.acl.openbao import OpenBaoPlan
-from securetransport.core.acl.policies import path_matches
-from securetransport.core.model import DenyList
-from securetransport.core.names import ServiceId
-from securetransport.core.profile import PROFILES
+from securetransport.core.acl.compile.openbao import OpenBaoPlan
+from securetransport.core.acl.compile.policies import path_matches
+from securetransport.core.base import names
+from securetransport.core.base.names import ServiceId
+from securetransport.core.base.profile import PROFILES
+from securetransport.core.formats.model import DenyList
 
 PROFILE = PROFILES["compressed"]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -117,13 +117,13 @@ def test_pki_role_allows_one_uri_and_its_own_common_names() -> None:
             assert not any(found[extra] for extra in extras)
 
 
-def test_leafs_are_back_dated_by_skew_and_a_minute() -> None:
+def test_leaf_certificates_are_back_dated_by_skew_and_a_minute() -> None:
     role = next(role for role in plan().pki_roles if role.name == "gatekeeper")
     assert role.parameters["not_before_duration"] == 65
     assert (role.parameters["ttl"], role.parameters["max_ttl"]) == (90, 90)
 
 
-def test_probe_leafs_may_live_as_long_as_their_issuer() -> None:
+def test_probe_leaf_certificates_may_live_as_long_as_their_issuer() -> None:
     role = next(role for role in plan().pki_roles if role.name == "probe")
     assert role.parameters["max_ttl"] == 260
 

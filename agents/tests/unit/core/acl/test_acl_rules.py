@@ -6,7 +6,7 @@ import pytest
 from acl_scene import TEXT, acl, changed, complaints
 
 from securetransport.core.acl import Acl
-from securetransport.core.errors import ConfigError
+from securetransport.core.base.errors import ConfigError
 
 STREAM = "max_age_seconds: 3600, max_bytes: 1048576"
 

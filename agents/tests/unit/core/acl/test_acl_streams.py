@@ -7,8 +7,8 @@ import pytest
 from acl_scene import TEXT, acl, changed
 
 from securetransport.core.acl import compile_consumers, compile_streams, storage_bytes
-from securetransport.core.errors import ConfigError
-from securetransport.core.profile import PROFILES, Profile
+from securetransport.core.base.errors import ConfigError
+from securetransport.core.base.profile import PROFILES, Profile
 
 SECOND = 10**9
 

@@ -1,0 +1,1 @@
+"""What an ACL becomes: broker users, OpenBao policies and roles, streams and durables."""

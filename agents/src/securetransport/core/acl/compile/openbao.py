@@ -1,0 +1,246 @@
+"""Compiles the ACL to what Ansible builds in OpenBao: policies, AppRoles, PKI roles, transit keys.
+
+Every parameter is written as OpenBao gives it back (durations in seconds), so that a second run can
+compare and change nothing. PKI roles, tried on OpenBao 2.7:
+
+1. The common name is checked by the glob ``<service>/*``; ``cn_validations: disabled`` would switch
+   that check off, so the default validations stay.
+2. Exactly one URI SAN is allowed; DNS and IP names belong to the servers' role only.
+3. Common name and SANs come from the CSR, and parameters of the request cannot add any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from securetransport.core.acl.compile.policies import AGENTS, REVOKED_POLICY, policies
+from securetransport.core.acl.model import Acl
+from securetransport.core.base import names
+from securetransport.core.base.names import ServiceId
+from securetransport.core.base.profile import Profile
+from securetransport.core.formats.model import DenyList
+
+_TOKEN_TTL = timedelta(hours=1)
+_TOKEN_MAX_TTL = timedelta(hours=24)
+_SECRET_ID_TTL = timedelta(days=30)
+
+SIGNING_KEY_TYPE: Final = "mldsa-65"
+BUNDLE_KEY_TYPE: Final = "aes256-gcm96"
+
+
+@dataclass(frozen=True, slots=True)
+class AppRoleSpec:
+    """One login role.
+
+    Attributes:
+        name: The identity.
+        policies: What its tokens may do.
+        parameters: Body for ``auth/approle/role/<name>``.
+        is_denied: Revoked: no secret-id may be made for it.
+    """
+
+    name: str
+    policies: tuple[str, ...]
+    parameters: dict[str, Any]
+    is_denied: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for Ansible."""
+        return asdict(self) | {"policies": list(self.policies)}
+
+
+@dataclass(frozen=True, slots=True)
+class PkiRoleSpec:
+    """One sign role of the intermediates' mount.
+
+    Attributes:
+        name: The identity whose leaf certificates it signs.
+        mount: The mount.
+        parameters: Body for ``<mount>/roles/<name>``.
+    """
+
+    name: str
+    mount: str
+    parameters: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for Ansible."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TransitKeySpec:
+    """One transit key; never exportable.
+
+    Attributes:
+        name: The key.
+        type: OpenBao's key type.
+    """
+
+    name: str
+    type: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for Ansible."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBaoPlan:
+    """Everything that follows from the ACL in OpenBao.
+
+    Attributes:
+        policies: Policy text by name.
+        approles: Login roles by rising name.
+        pki_roles: Sign roles by rising name.
+        transit_keys: Keys by rising name.
+        denied: Revoked services; their policy is emptied.
+    """
+
+    policies: dict[str, str]
+    approles: list[AppRoleSpec]
+    pki_roles: list[PkiRoleSpec]
+    transit_keys: list[TransitKeySpec]
+    denied: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for Ansible."""
+        return {
+            "policies": dict(self.policies),
+            "approles": [role.to_dict() for role in self.approles],
+            "pki_roles": [role.to_dict() for role in self.pki_roles],
+            "transit_keys": [key.to_dict() for key in self.transit_keys],
+            "denied": list(self.denied),
+        }
+
+
+def compile_openbao(
+    acl: Acl,
+    profile: Profile,
+    *,
+    deny: DenyList | None = None,
+    server_names: Sequence[str] = ("localhost",),
+    secret_id_ttl: timedelta = _SECRET_ID_TTL,
+) -> OpenBaoPlan:
+    """Return the plan.
+
+    Args:
+        acl: The ACL.
+        profile: For the life of leaf certificates and how far they are back-dated.
+        deny: Services in it keep their role and get an empty policy.
+        server_names: DNS names, globs allowed, that the servers' leaf certificates may carry.
+        secret_id_ttl: Life of a secret-id that nobody renews.
+    """
+    known = {*acl.services, *acl.foreign}
+    denied = (
+        tuple(sorted(service for service in deny.services if service in known)) if (deny) else ()
+    )
+    texts = {
+        str(name): REVOKED_POLICY if name in denied else policy.to_hcl()
+        for name, policy in policies(acl).items()
+    }
+    return OpenBaoPlan(
+        policies=texts,
+        approles=[
+            _approle(name, secret_id_ttl, is_denied=name in denied)
+            for name in sorted({*AGENTS, *acl.services, *acl.foreign})
+        ],
+        pki_roles=[
+            _pki_role(acl, name, profile, server_names)
+            for name in sorted(
+                {*names.PLATFORM_SERVICES, *acl.services, *acl.foreign} - {names.KEEPER}
+            )
+        ],
+        transit_keys=_transit_keys(acl),
+        denied=denied,
+    )
+
+
+def _approle(name: ServiceId, secret_id_ttl: timedelta, *, is_denied: bool) -> AppRoleSpec:
+    return AppRoleSpec(
+        name=name,
+        policies=(name,),
+        parameters={
+            "token_policies": [str(name)],
+            # The default policy is not ours and grants more than nothing.
+            "token_no_default_policy": True,
+            # Tokens need an accessor that a successor can revoke, so they are not batch tokens.
+            "token_type": "service",
+            "token_ttl": _whole(_TOKEN_TTL),
+            "token_max_ttl": _whole(_TOKEN_MAX_TTL),
+            "token_num_uses": 0,
+            "bind_secret_id": True,
+            "secret_id_ttl": _whole(secret_id_ttl),
+            # An agent logs in again when its token ends; its secret-id is replaced, not used up.
+            "secret_id_num_uses": 0,
+        },
+        is_denied=is_denied,
+    )
+
+
+def _pki_role(
+    acl: Acl, name: ServiceId, profile: Profile, server_names: Sequence[str]
+) -> PkiRoleSpec:
+    is_server = name == names.NATS_SERVER
+    # A probe leaf lives as long as its issuer; OpenBao refuses one that would outlive it.
+    longest = (
+        profile.ca_validity + profile.ca_lead if name == names.PROBE else profile.leaf_validity
+    )
+    domains = [f"{name}/*", *(server_names if is_server else ())]
+    return PkiRoleSpec(
+        name=name,
+        mount=names.PKI_MOUNT,
+        parameters={
+            "allowed_uri_sans": [names.spiffe_id(acl.trust_domain, name)],
+            "allowed_domains": domains,
+            "allow_glob_domains": True,
+            "allow_bare_domains": is_server,
+            "allow_subdomains": False,
+            "allow_localhost": False,
+            "allow_any_name": False,
+            "allow_ip_sans": is_server,
+            "allow_wildcard_certificates": False,
+            "allowed_other_sans": [],
+            "allowed_user_ids": [],
+            # A common name with a slash is no host name; the glob above still binds it.
+            "enforce_hostnames": False,
+            "require_cn": True,
+            "use_csr_common_name": True,
+            "use_csr_sans": True,
+            "key_type": "ec",
+            "key_bits": 256,
+            "key_usage": ["DigitalSignature"],
+            "server_flag": is_server,
+            # Servers are clients of each other's routes.
+            "client_flag": True,
+            "code_signing_flag": False,
+            "email_protection_flag": False,
+            "basic_constraints_valid_for_non_ca": True,
+            "not_before_duration": _whole(profile.not_before_backdate),
+            "ttl": _whole(profile.leaf_validity),
+            "max_ttl": _whole(longest),
+            # Thousands of short leaf certificates need no store and no revocation list: trust ends
+            # by epoch.
+            "no_store": True,
+            "generate_lease": False,
+        },
+    )
+
+
+def _transit_keys(acl: Acl) -> list[TransitKeySpec]:
+    keys = [
+        TransitKeySpec(names.AUTHORITY_ROOT_KEY, SIGNING_KEY_TYPE),
+        TransitKeySpec(names.AUTHORITY_SIGNING_KEY, SIGNING_KEY_TYPE),
+    ]
+    keys += [
+        TransitKeySpec(names.service_transit_key(service), BUNDLE_KEY_TYPE)
+        for service in acl.services
+    ]
+    return sorted(keys, key=lambda key: key.name)
+
+
+def _whole(span: timedelta) -> int:
+    return int(span.total_seconds())

@@ -1,0 +1,174 @@
+"""Names that must be the same everywhere: identities, subjects, OpenBao's paths, the issuer's name.
+
+One service has one name: the URI SAN ``spiffe://<trust domain>/<service>``, the NATS user, the
+AppRole, the policy, the service account and the message signer are all derived from its
+:data:`ServiceId`. Nothing is authorised by a common name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+from securetransport.core.base.epochs import EpochNumber
+
+ServiceId = NewType("ServiceId", str)
+InstanceId = NewType("InstanceId", str)
+Subject = NewType("Subject", str)
+Topic = NewType("Topic", str)
+KeyId = NewType("KeyId", str)
+Fingerprint = NewType("Fingerprint", str)
+
+_LABEL = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_INSTANCE_LABEL = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_TOKEN = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
+_MAX_LABEL = 40
+
+METADATA = ServiceId("metadata")
+KEEPER = ServiceId("keeper")
+WATCHER = ServiceId("watcher")
+NATS_SERVER = ServiceId("nats")
+PROBE = ServiceId("probe")
+ADMIN = ServiceId("admin")
+PLATFORM_SERVICES = frozenset({METADATA, KEEPER, WATCHER, NATS_SERVER, PROBE, ADMIN})
+
+
+def parse_service(text: str) -> ServiceId:
+    """Return ``text`` as a service id.
+
+    Raises:
+        ValueError: Not lower-case letters, digits and single hyphens, or longer than 40.
+    """
+    if len(text) > _MAX_LABEL or not _LABEL.fullmatch(text):
+        raise ValueError(f"service {text!r} is not lower-case letters, digits and single hyphens")
+    return ServiceId(text)
+
+
+def parse_topic(text: str) -> Topic:
+    """Return ``text`` as a topic: two or more lower-case subject tokens, no wildcard.
+
+    Raises:
+        ValueError: A token is empty, a wildcard, or holds other characters.
+    """
+    tokens = text.split(".")
+    if len(tokens) < 2 or not all(_TOKEN.fullmatch(token) for token in tokens):
+        raise ValueError(f"topic {text!r} is not two or more lower-case tokens joined by dots")
+    return Topic(text)
+
+
+def instance_id(service: ServiceId, instance: str) -> InstanceId:
+    """Return ``<service>/<instance>``.
+
+    Raises:
+        ValueError: ``instance`` is not lower-case letters, digits and single hyphens.
+    """
+    if len(instance) > _MAX_LABEL or not _INSTANCE_LABEL.fullmatch(instance):
+        raise ValueError(f"instance {instance!r} is not lower-case letters, digits and hyphens")
+    return InstanceId(f"{service}/{instance}")
+
+
+def service_of(instance: InstanceId) -> ServiceId:
+    """Return the service part of an instance id."""
+    return ServiceId(instance.split("/", 1)[0])
+
+
+def replica_of(instance: InstanceId) -> str:
+    """Return the part of an instance id after the service."""
+    return instance.split("/", 1)[1]
+
+
+def spiffe_id(trust_domain: str, service: ServiceId) -> str:
+    """Return the URI SAN of a service, which is also its NATS user."""
+    return f"spiffe://{trust_domain}/{service}"
+
+
+def issuer_common_name(epoch: EpochNumber, key_digest: str) -> str:
+    """Return the common name of an intermediate CA.
+
+    It carries the epoch and the first 16 hex digits of the SHA-256 of the public key, so that the
+    trust set in force can be read from any TLS handshake (docs/architecture.md, "Trust").
+    """
+    return f"nats-int e{epoch} {key_digest[:16]}"
+
+
+# --- OpenBao ---------------------------------------------------------------------------------
+
+PKI_ROOT_MOUNT = "pki"
+PKI_MOUNT = "nats_int"
+KV_MOUNT = "secret"
+TRANSIT_MOUNT = "transit"
+APPROLE_MOUNT = "approle"
+AUTHORITY_SIGNING_KEY = "authority-signing"
+AUTHORITY_ROOT_KEY = "authority-root"
+
+KV_ACL = "acl/current"
+KV_TRUST_BUNDLE = "trust/bundle"
+KV_BROKER_POLICY = "broker/policy"
+KV_CA_RECORD = "rotation/ca"
+KV_KEY_RECORD = "rotation/keys"
+KV_DENY_LIST = "deny/list"
+KV_DIRECTORY = "directory/current"
+
+
+def service_transit_key(service: ServiceId) -> str:
+    """Return the transit key that encrypts a service's bundle copy."""
+    return f"svc-{service}"
+
+
+def kv_keeper_attestation(server: str) -> str:
+    """Return where the keeper of ``server`` states what it verifies with."""
+    return f"attest/keeper/{server}"
+
+
+def kv_enrolled_key(instance: InstanceId, key_id: KeyId) -> str:
+    """Return where an instance enrols one verify key; its service may only create there."""
+    return f"enroll/{instance}/{key_id}"
+
+
+def kv_directory_entry(key_id: KeyId) -> str:
+    """Return where one verify key lies with its inclusion proof."""
+    return f"directory/keys/{key_id}"
+
+
+def kv_topic_key(topic: Topic, epoch: EpochNumber) -> str:
+    """Return where the generations of one topic key lie; only the authority reads it."""
+    return f"topic-keys/{topic}/{epoch}"
+
+
+def kv_service_bundle(service: ServiceId) -> str:
+    """Return the copy of a service's bundle for when the bus is down."""
+    return f"bundles/{service}"
+
+
+# --- NATS ------------------------------------------------------------------------------------
+
+ACCOUNT_APP = "APP"
+ACCOUNT_SYSTEM = "SYS"
+
+SUBJECT_TRUST_NOTICE = Subject("metadata.client.ca-cert")
+SUBJECT_KEY_EXCHANGE = Subject("metadata.key-exchange.metadata")
+SUBJECT_DIRECTORY = Subject("metadata.directory.key")
+SUBJECT_STATUS = Subject("metadata.admin.status")
+SUBJECT_SERVER_REPORT = Subject("observe.servers")
+SUBJECT_WATCHER_COMMAND = Subject("watcher.command")
+SUBJECT_ROTATION_LOG = Subject("audit.rotation.ca")
+
+STREAM_CA_CLIENT = "METADATA_CA_CLIENT"
+STREAM_ATTESTATIONS = "ATTESTATIONS"
+STREAM_ROTATION_LOG = "ROTATION_LOG"
+STREAM_DEAD_LETTERS = "DEAD_LETTERS"
+
+
+def subject_attestation(instance: InstanceId) -> Subject:
+    """Return where an instance publishes its attestation."""
+    return Subject(f"metadata.attest.{service_of(instance)}.{replica_of(instance)}")
+
+
+def subject_bundle_push(service: ServiceId) -> Subject:
+    """Return where a service is told that its bundle changed."""
+    return Subject(f"metadata.bundle-push.{service}")
+
+
+def inbox_prefix(service: ServiceId) -> str:
+    """Return the inbox prefix that only this service may subscribe to."""
+    return f"_INBOX.{service}"

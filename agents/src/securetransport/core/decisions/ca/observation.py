@@ -1,0 +1,87 @@
+"""What the authority sees at one moment; ``None`` always means "unknown", never "no" or "empty"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.names import Fingerprint, InstanceId
+from securetransport.core.formats.model import (
+    Attestation,
+    KeeperAttestation,
+    ServerReport,
+    TrustBundle,
+    Version,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MountIssuer:
+    """One issuer as OpenBao's mount reports it.
+
+    Attributes:
+        issuer_id: OpenBao's id.
+        name: The name given at creation, ``e<epoch>-a<attempt>``; empty if none.
+        key_id: Id of its key, empty when the mount holds no key for it.
+        certificate: DER.
+        may_issue: Its usage includes ``issuing-certificates``.
+        is_default: It is the mount's default issuer.
+    """
+
+    issuer_id: str
+    name: str
+    key_id: str
+    certificate: bytes
+    may_issue: bool
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedBundle:
+    """The TrustBundle that lies in KV now."""
+
+    bundle: TrustBundle
+    version: Version
+    created_at: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAttestation:
+    """An attestation that the authority verified, with the broker's instant of arrival.
+
+    Attributes:
+        attestation: The statement.
+        received_at: When the stream stored it.
+        leaf_epochs: For each attested leaf whose chain the authority verified, its CA epoch.
+    """
+
+    attestation: Attestation
+    received_at: datetime
+    leaf_epochs: dict[Fingerprint, EpochNumber]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at the world.
+
+    Attributes:
+        now: The authority's clock.
+        issuers: What the mount holds.
+        published: What lies in KV, ``None`` when nothing was ever published.
+        keepers: By server name; ``None`` for a keeper that never attested.
+        report: The watcher's newest report.
+        members: Verified attestations by instance.
+        admin_user: The user whose short connections do not attest.
+        foreign_users: Users that cannot attest, by the ACL.
+    """
+
+    now: datetime
+    issuers: tuple[MountIssuer, ...]
+    published: PublishedBundle | None
+    keepers: dict[str, KeeperAttestation | None]
+    report: ServerReport | None
+    members: dict[InstanceId, MemberAttestation]
+    admin_user: str
+    foreign_users: frozenset[str] = frozenset()

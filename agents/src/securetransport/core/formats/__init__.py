@@ -1,0 +1,1 @@
+"""What is written down or sent: documents, their bodies, keys, requests and the envelope."""

@@ -1,0 +1,78 @@
+"""The bundle exchange: how a member's request is answered so that only it can read the answer.
+
+::
+
+    member    KeyRequest{fresh ML-KEM public key, nonce, time}      signed by its enrolled key
+    authority SealedBundle{KEM ciphertext, ciphertext, request digest}  signed by the authority
+
+The answer's AES key is HKDF-SHA-256 over the KEM's shared secret with the request's digest as
+salt, so an answer belongs to one request; the authority's signature covers the whole answer, which
+names the request's digest: together, the transcript. Inside is the signed ServiceBundle document,
+the same bytes that the KV copy holds.
+
+Rules of the authority, in order: kind and audience; signature by an enrolled key that is not
+denied; the request is the signer's own; fresh within the limit; its nonce was never answered.
+Rules of the member, in order: the answer is signed by a pinned authority key and for this instance;
+it names the digest of the request just sent; it opens; the document inside is for this service.
+
+Source: docs/wire-format.md, "Bundle exchange".
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from securetransport.core.base.errors import DecryptionError, RejectedDocumentError
+from securetransport.core.crypto import aead, kem
+from securetransport.core.formats.model import KeyRequest, SealedBundle
+
+_INFO = b"securetransport/v1/bundle-exchange"
+_NONCE_BYTES = 12
+_KEY_BYTES = 32
+
+
+def request_digest(signed_request: bytes) -> bytes:
+    """Return SHA-256 over the encoded, signed request."""
+    return hashlib.sha256(signed_request).digest()
+
+
+def seal_bundle(request: KeyRequest, signed_request: bytes, document: bytes) -> SealedBundle:
+    """Encrypt a signed ServiceBundle document to the key of a request.
+
+    Args:
+        request: The verified request.
+        signed_request: Its encoded, signed form; the answer is bound to these bytes.
+        document: The encoded ServiceBundle document.
+    """
+    digest = request_digest(signed_request)
+    kem_ciphertext, shared = kem.encapsulate(request.kem, request.kem_public_key)
+    key = aead.hkdf(shared, salt=digest, info=_INFO, length=_KEY_BYTES)
+    nonce = aead.random_bytes(_NONCE_BYTES)
+    return SealedBundle(
+        kem_ciphertext=kem_ciphertext,
+        nonce=nonce,
+        ciphertext=aead.encrypt(key, nonce, document, digest + kem_ciphertext),
+        request_digest=digest.hex(),
+    )
+
+
+def open_bundle(sealed: SealedBundle, signed_request: bytes, key: kem.KemKey) -> bytes:
+    """Return the encoded ServiceBundle document of an answer.
+
+    Args:
+        sealed: The answer, whose signature was verified by the caller.
+        signed_request: The request that was sent.
+        key: The private half of the request's KEM key; use it once.
+
+    Raises:
+        RejectedDocumentError: The answer belongs to another request, or does not open.
+    """
+    digest = request_digest(signed_request)
+    if sealed.request_digest != digest.hex():
+        raise RejectedDocumentError("answer belongs to another key request")
+    shared = key.decapsulate(sealed.kem_ciphertext)
+    secret = aead.hkdf(shared, salt=digest, info=_INFO, length=_KEY_BYTES)
+    try:
+        return aead.decrypt(secret, sealed.nonce, sealed.ciphertext, digest + sealed.kem_ciphertext)
+    except DecryptionError as err:
+        raise RejectedDocumentError("answer to the key request does not open") from err

@@ -1,0 +1,11 @@
+"""What the core and the agents need from the outside, as protocols; adapters implement them.
+
+Adapters translate third-party errors into :mod:`securetransport.core.base.errors`. Fakes of these
+ports live in ``securetransport.testing`` and pass the same contract tests as the real adapters.
+"""
+
+from securetransport.core.ports.clock import Clock
+from securetransport.core.ports.leaf_certificates import LeafSource, TlsIdentity
+from securetransport.core.ports.secrets import KvEntry, SecretStore
+
+__all__ = ["Clock", "KvEntry", "LeafSource", "SecretStore", "TlsIdentity"]

@@ -1,0 +1,189 @@
+"""The Directory and the deny list: whose signatures count.
+
+The Directory is small and signed: one Merkle root per key epoch and the ids of the keys in force.
+The keys themselves are pulled one by one, when a message names one that is not in hand, and
+believed only with an inclusion proof against a signed root. So the cost is linear in the number of
+services.
+
+A key is pulled from OpenBao, or asked of the authority on the bus when OpenBao does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from pydantic import ValidationError
+
+from securetransport.adapters.nats import Connection
+from securetransport.core.base import names
+from securetransport.core.base.errors import (
+    BusUnavailableError,
+    RejectedDocumentError,
+    SecretStoreUnavailableError,
+    UnknownKeyError,
+)
+from securetransport.core.base.names import KeyId
+from securetransport.core.decisions.topic_keys import check_entry
+from securetransport.core.formats.documents import EVERYBODY
+from securetransport.core.formats.model import DenyList, Directory, DirectoryEntry, DocumentKind
+from securetransport.core.ports import SecretStore
+from securetransport.core.trust.keyring import VerifyKeyring
+from securetransport.member.documents import DocumentGate, stored_document
+from securetransport.runtime.logs import get_logger
+
+# A proof belongs to the tree of its moment, and an epoch's tree grows with each enrolment.
+_ATTEMPTS: Final = 4
+_RETRY_SECONDS: Final = 0.25
+_PREFETCHED_KEYS: Final = 32
+
+LONGEST_WAIT: Final = timedelta(days=7)
+"""Longest time a message may wait in a stream or as a dead letter and still be read."""
+
+ConnectionGetter = Callable[[], Connection | None]
+
+
+class DirectoryClient:
+    """Keeps the Directory, the deny list, and the verify keys pulled so far.
+
+    Attributes:
+        directory: The one in force, ``None`` before the first.
+        deny: The deny list in force; empty before the first.
+        verify_keys: Keys whose inclusion was proven.
+    """
+
+    def __init__(
+        self,
+        store: SecretStore,
+        gate: DocumentGate,
+        connection: ConnectionGetter,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._connection = connection
+        self._on_change = on_change
+        self._pulling: dict[KeyId, asyncio.Lock] = {}
+        self._seen: dict[str, int] = {}
+        self._log = get_logger(kind=DocumentKind.DIRECTORY.value)
+        self.directory: Directory | None = None
+        self.deny = DenyList()
+        self.verify_keys = VerifyKeyring()
+
+    async def refresh(self) -> None:
+        """Read Directory and deny list, if they changed.
+
+        Raises:
+            SecretStoreUnavailableError: No node answered; what is in force stays.
+            RejectedDocumentError: A document is refused; the one in force stays.
+        """
+        is_changed = await self._refresh_deny()
+        is_changed = await self._refresh_directory() or is_changed
+        if is_changed:
+            self._on_change()
+
+    async def _refresh_directory(self) -> bool:
+        data = await self._changed(names.KV_DIRECTORY)
+        if data is None:
+            return False
+        found, version = await self._gate.accept(
+            data, DocumentKind.DIRECTORY, Directory, audience=EVERYBODY
+        )
+        self.directory = found
+        self._log.info("directory_changed", version=str(version), count=len(found.key_ids))
+        return True
+
+    async def _refresh_deny(self) -> bool:
+        data = await self._changed(names.KV_DENY_LIST)
+        if data is None:
+            return False
+        self.deny, version = await self._gate.accept(
+            data, DocumentKind.DENY_LIST, DenyList, audience=EVERYBODY
+        )
+        self._log.info("deny_list_changed", version=str(version))
+        return True
+
+    async def _changed(self, path: str) -> bytes | None:
+        """Return a document that was not looked at before."""
+        entry = await self._store.kv_get(path)
+        if entry is None or self._seen.get(path) == entry.cas:
+            return None
+        data = stored_document(entry, path)
+        self._seen[path] = entry.cas
+        return data
+
+    def known_ids(self) -> frozenset[KeyId]:
+        """Return the ids that the Directory lists."""
+        return frozenset(self.directory.key_ids) if self.directory else frozenset()
+
+    async def prefetch(self) -> None:
+        """Pull listed keys that are not in hand, if they are few; more are pulled on demand."""
+        missing = [key_id for key_id in self.known_ids() if key_id not in self.verify_keys]
+        if len(missing) > _PREFETCHED_KEYS:
+            return
+        for key_id in missing:
+            await self.pull(key_id)
+
+    async def pull(self, key_id: KeyId) -> None:
+        """Get one key into hand; several callers share one pull.
+
+        Raises:
+            UnknownKeyError: The Directory does not list it, or its proof does not verify.
+            SecretStoreUnavailableError: Neither OpenBao nor the authority answered.
+        """
+        lock = self._pulling.setdefault(key_id, asyncio.Lock())
+        try:
+            async with lock:
+                if key_id not in self.verify_keys:
+                    await self._pull(key_id)
+        finally:
+            if not lock.locked():
+                self._pulling.pop(key_id, None)
+
+    async def _pull(self, key_id: KeyId) -> None:
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(_RETRY_SECONDS)
+                await self.refresh()
+            entry = await self._entry(key_id)
+            if entry is not None and entry.key.key_id == key_id and self._is_proven(entry):
+                self.verify_keys.add(entry.key)
+                return
+        raise UnknownKeyError("verify key is not in the directory", key_id=key_id)
+
+    def _is_proven(self, entry: DirectoryEntry) -> bool:
+        if self.directory is None:
+            return False
+        try:
+            check_entry(self.directory, entry)
+        except RejectedDocumentError:
+            return False
+        return True
+
+    async def _entry(self, key_id: KeyId) -> DirectoryEntry | None:
+        try:
+            stored = await self._store.kv_get(names.kv_directory_entry(key_id))
+            if stored is None:
+                return None
+            return DirectoryEntry.model_validate(stored.value["entry"])
+        except SecretStoreUnavailableError:
+            return await self._ask(key_id)
+        except (KeyError, ValidationError) as error:
+            raise RejectedDocumentError("directory entry is malformed", key_id=key_id) from error
+
+    async def _ask(self, key_id: KeyId) -> DirectoryEntry | None:
+        connection = self._connection()
+        if connection is None:
+            raise SecretStoreUnavailableError("neither openbao nor the bus is there")
+        try:
+            answer = await connection.request(names.SUBJECT_DIRECTORY, key_id.encode())
+            return DirectoryEntry.model_validate(json.loads(answer.data)["entry"])
+        except BusUnavailableError as error:
+            raise SecretStoreUnavailableError(
+                "neither openbao nor the authority answers"
+            ) from error
+        except (KeyError, TypeError, ValueError):
+            return None  # the authority refused, or knows no such key

@@ -1,0 +1,119 @@
+"""The trust set of this process: where it hears of it, and which one is in force.
+
+Heard from three places, because each of them may be silent: OpenBao (at start, and by timer), the
+bus (core subscription to ``metadata.client.ca-cert``), and the stream's last message (after each
+connect). All of them pass the same rules (:mod:`securetransport.core.trust.bundle`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from securetransport.adapters.nats import Connection, Message
+from securetransport.core.base import names
+from securetransport.core.base.errors import RejectedDocumentError
+from securetransport.core.formats.model import DocumentKind
+from securetransport.core.ports import SecretStore
+from securetransport.core.trust import bundle as rules
+from securetransport.core.trust.bundle import AcceptedTrust
+from securetransport.member.documents import DocumentGate, stored_document
+from securetransport.runtime.logs import get_logger
+
+_KIND = DocumentKind.TRUST_BUNDLE
+
+
+class TrustClient:
+    """Keeps the newest accepted TrustBundle.
+
+    Attributes:
+        accepted: The one in force, ``None`` before the first.
+    """
+
+    def __init__(
+        self, store: SecretStore, gate: DocumentGate, on_change: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._on_change = on_change
+        self._log = get_logger(kind=_KIND.value)
+        self._newest_data = b""
+        self.accepted: AcceptedTrust | None = None
+
+    async def refresh_from_store(self) -> None:
+        """Read the newest document from OpenBao.
+
+        Raises:
+            SecretStoreUnavailableError: No node answered.
+            RejectedDocumentError: What lies there is refused.
+        """
+        entry = await self._store.kv_get(names.KV_TRUST_BUNDLE)
+        if entry is not None:
+            await self.offer(stored_document(entry, names.KV_TRUST_BUNDLE))
+
+    async def refresh_from_bus(self, connection: Connection) -> None:
+        """Read the newest announcement of the stream.
+
+        Raises:
+            BusUnavailableError: No answer.
+            RejectedDocumentError: What lies there is refused.
+        """
+        stored = await connection.last_message(names.STREAM_CA_CLIENT, names.SUBJECT_TRUST_NOTICE)
+        if stored is None:
+            return
+        try:
+            await self.offer(stored.data)
+        except RejectedDocumentError as error:
+            if not _is_late(error):
+                raise
+
+    async def listen(self, connection: Connection) -> None:
+        """Subscribe to announcements on ``connection``."""
+        await connection.subscribe(names.SUBJECT_TRUST_NOTICE, self._announced)
+
+    async def _announced(self, message: Message) -> None:
+        try:
+            await self.offer(message.data)
+        except RejectedDocumentError as error:
+            if not _is_late(error):
+                self._log.warning("document_refused", reason=str(error), path="announcement")
+
+    async def offer(self, data: bytes) -> None:
+        """Put a document in force if it is acceptable and newer than the one in force.
+
+        Raises:
+            RejectedDocumentError: It is refused; nothing changes.
+        """
+        if data == self._newest_data:
+            return
+        gate = self._gate
+        found = gate.counted(
+            _KIND,
+            lambda: rules.accept_trust(
+                data,
+                gate.keys.lookup,
+                at=gate.clock.now(),
+                newest=gate.versions.newest(_KIND),
+                skew=gate.skew,
+            ),
+        )
+        held = self.accepted
+        if held is None or found.version >= held.version:
+            self._newest_data = data
+        if held is not None and found.version <= held.version:
+            return
+        # Durable first: what was in force once must not be undone by a restart.
+        await gate.versions.accept(_KIND, found.version)
+        self.accepted = found
+        self._log.info(
+            "trust_changed",
+            version=str(found.version),
+            digest=found.bundle.digest[:16],
+            epoch=found.bundle.active,
+            count=len(found.bundle.issuers),
+        )
+        self._on_change()
+
+
+def _is_late(error: RejectedDocumentError) -> bool:
+    """Tell whether the bus only lags behind what OpenBao has told already."""
+    return error.fields.get("reason") == "rollback"

@@ -1,0 +1,273 @@
+"""The ServiceBundle: this service's rights and topic keys, asked of the authority in time.
+
+When it is fetched (:func:`refresh_reason`, first match):
+
+1. None is in hand.
+2. A notice said that it changed, or a message named a key that is not in hand.
+3. ``key_refresh`` after the boundary of a key epoch, spread by the instance.
+4. In the second half of the lead before a boundary, while the next epoch's keys are missing.
+
+From where: the authority over the bus, by a signed request that only this process can open the
+answer to; when the bus or the authority is silent, the copy in OpenBao, which only this service's
+policy can decrypt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from securetransport.adapters.nats import Connection, Message
+from securetransport.core.base import names
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import (
+    BusUnavailableError,
+    NotFoundError,
+    RejectedDocumentError,
+    SecretStoreUnavailableError,
+    SecureTransportError,
+    TransientError,
+    UnknownKeyError,
+)
+from securetransport.core.base.names import InstanceId, service_of
+from securetransport.core.base.profile import Profile
+from securetransport.core.crypto import aead, kem
+from securetransport.core.crypto.signing import SigningKey
+from securetransport.core.formats import documents, exchange
+from securetransport.core.formats.model import (
+    DocumentKind,
+    KeyRequest,
+    SealedBundle,
+    ServiceBundle,
+    Version,
+)
+from securetransport.core.ports import SecretStore
+from securetransport.core.ports.clock import Clock
+from securetransport.core.trust.keyring import TopicKeyring
+from securetransport.member.directory import LONGEST_WAIT
+from securetransport.member.documents import DocumentGate, parsed
+from securetransport.messages.telemetry import MessageTelemetry
+from securetransport.runtime.logs import get_logger
+from securetransport.runtime.supervisor import Wakeup
+
+_KIND: Final = DocumentKind.SERVICE_BUNDLE
+_NONCE_BYTES: Final = 32
+_REQUEST_LIFE: Final = timedelta(minutes=5)
+_REQUEST_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class BundleState:
+    """What :func:`refresh_reason` judges by.
+
+    Attributes:
+        fetched_at: When the bundle in hand was fetched, ``None`` without one.
+        has_notice: A change was announced or a key was missed since.
+        misses_next: The next epoch's keys are not in hand.
+        share: 0 to 1, fixed by the instance; spreads refreshes.
+    """
+
+    fetched_at: datetime | None
+    has_notice: bool
+    misses_next: bool
+    share: float
+
+
+def refresh_reason(state: BundleState, profile: Profile, now: datetime) -> str | None:
+    """Return why the bundle must be fetched now, ``None`` when it need not."""
+    if state.fetched_at is None:
+        return "first"
+    if state.has_notice:
+        return "notice"
+    schedule = profile.key_schedule
+    current = schedule.number_at(now)
+    after = schedule.start_of(current) + profile.key_refresh * (1 + state.share) / 2
+    if state.fetched_at < after <= now:
+        return "boundary"
+    boundary = schedule.end_of(current)
+    if state.misses_next and now >= boundary - profile.key_lead * (1 + state.share) / 4:
+        return "lead"
+    return None
+
+
+class BundleClient:
+    """Keeps the newest bundle and the topic keys.
+
+    Attributes:
+        bundle: In force, ``None`` before the first.
+        topic_keys: Keys in hand, older ones included.
+        wakeup: Ends the wait for the next round.
+    """
+
+    def __init__(  # noqa: PLR0913  # one argument per collaborator, all made in app.py
+        self,
+        *,
+        instance: InstanceId,
+        share: float,
+        store: SecretStore,
+        gate: DocumentGate,
+        clock: Clock,
+        profile: Profile,
+        connection: Callable[[], Connection],
+        signing_key: Callable[[], SigningKey],
+        on_change: Callable[[], None],
+        telemetry: MessageTelemetry,
+    ) -> None:
+        self._instance = instance
+        self._service = service_of(instance)
+        self._share = share
+        self._store = store
+        self._gate = gate
+        self._clock = clock
+        self._profile = profile
+        self._connection = connection
+        self._signing_key = signing_key
+        self._on_change = on_change
+        self._telemetry = telemetry
+        self._fetched_at: datetime | None = None
+        self._version: Version | None = None
+        self._has_notice = False
+        self._lock = asyncio.Lock()
+        self._log = get_logger(kind=_KIND.value)
+        self.bundle: ServiceBundle | None = None
+        self.topic_keys = TopicKeyring(profile.key_schedule)
+        self.wakeup = Wakeup()
+
+    async def listen(self, connection: Connection) -> None:
+        """Subscribe to notices on ``connection``."""
+        await connection.subscribe(names.subject_bundle_push(self._service), self._noticed)
+
+    def demand(self) -> None:
+        """Fetch in the next round: a message named a key or rule that is not in hand."""
+        self._has_notice = True
+        self.wakeup.wake()
+
+    async def reconcile(self) -> None:
+        """Fetch the bundle if it is due.
+
+        Raises:
+            TransientError: Neither the authority nor OpenBao answered.
+            RejectedDocumentError: The answer is refused; the bundle in force stays.
+        """
+        now = self._clock.now()
+        state = BundleState(self._fetched_at, self._has_notice, self._misses_next(now), self._share)
+        reason = refresh_reason(state, self._profile, now)
+        if reason is None:
+            return
+        await self.refresh(reason)
+
+    async def refresh(self, reason: str) -> None:
+        """Fetch the bundle now; see :meth:`reconcile`. One fetch at a time."""
+        async with self._lock:
+            await self._refresh(reason)
+
+    async def _refresh(self, reason: str) -> None:
+        self._has_notice = False
+        try:
+            data, source = await self._ask(), "authority"
+        except (TransientError, RejectedDocumentError, UnknownKeyError) as error:
+            self._telemetry.bundles.labels("authority", "failed").inc()
+            self._log.info("authority_did_not_answer", reason=str(error))
+            data, source = await self._copy(), "copy"
+        bundle, version = await self._gate.accept(
+            data, _KIND, ServiceBundle, audience=self._service
+        )
+        if bundle.service != self._service:
+            raise RejectedDocumentError("bundle is for another service", service=bundle.service)
+        self._telemetry.bundles.labels(source, "done").inc()
+        self._fetched_at = self._clock.now()
+        if version == self._version:
+            return
+        self._version, self.bundle = version, bundle
+        self.topic_keys.replace(bundle.topic_keys)
+        retention = self._profile.key_validity + LONGEST_WAIT
+        self.topic_keys.prune(self._clock.now(), retention)
+        self._log.info(
+            "bundle_changed",
+            reason=reason,
+            version=str(version),
+            path=source,
+            epoch=bundle.key_epoch,
+            count=len(bundle.topic_keys),
+        )
+        self._on_change()
+
+    def _misses_next(self, now: datetime) -> bool:
+        if self.bundle is None:
+            return True
+        schedule = self._profile.key_schedule
+        following = EpochNumber(schedule.number_at(now) + 1)
+        topics = [rule.topic for rule in self.bundle.rules]
+        return bool(self.topic_keys.missing(topics, schedule.start_of(following)))
+
+    async def _noticed(self, message: Message) -> None:
+        """A notice is unsigned and only a hint: at worst it costs one request."""
+        try:
+            version = Version.model_validate(json.loads(message.data)["version"])
+        except (KeyError, TypeError, ValueError):
+            return
+        if self._version is None or version > self._version:
+            self.demand()
+
+    async def _ask(self) -> bytes:
+        now = self._clock.now()
+        secret = kem.generate_kem_key(kem.ML_KEM_768)
+        request = KeyRequest(
+            instance=self._instance,
+            kem=kem.ML_KEM_768,
+            kem_public_key=secret.public_key,
+            nonce=aead.random_bytes(_NONCE_BYTES),
+            requested_at=now,
+            known_version=self._version,
+        )
+        signed = documents.encode(
+            documents.sign_with_key(
+                kind=DocumentKind.KEY_REQUEST,
+                audience=documents.AUTHORITY,
+                version=Version(counter=int(now.timestamp() * 1_000_000)),
+                created_at=now,
+                not_after=now + _REQUEST_LIFE,
+                body=request.to_bytes(),
+                signer=self._instance,
+                key=self._signing_key(),
+            )
+        )
+        answer = await self._connection().request(
+            names.SUBJECT_KEY_EXCHANGE, signed, timeout=_REQUEST_SECONDS
+        )
+        if answer.data.startswith(b"{"):
+            raise _refusal(answer.data)
+        sealed = self._gate.verify(
+            documents.decode(answer.data), DocumentKind.SEALED_BUNDLE, self._instance
+        )
+        return exchange.open_bundle(parsed(SealedBundle, sealed), signed, secret)
+
+    async def _copy(self) -> bytes:
+        try:
+            entry = await self._store.kv_get(names.kv_service_bundle(self._service))
+            if entry is None:
+                raise NotFoundError("this service has no bundle yet", service=self._service)
+            key = names.service_transit_key(self._service)
+            return await self._store.transit_decrypt(key, str(entry.value["ciphertext"]))
+        except SecureTransportError as error:
+            self._telemetry.bundles.labels("copy", "failed").inc()
+            if isinstance(error, NotFoundError):
+                raise SecretStoreUnavailableError(error.message, **error.fields) from error
+            raise
+        except KeyError as error:
+            raise RejectedDocumentError("bundle copy is malformed") from error
+
+
+def _refusal(data: bytes) -> SecureTransportError:
+    try:
+        body = json.loads(data)
+        word, detail = str(body["error"]), str(body.get("detail", ""))
+    except (KeyError, TypeError, ValueError):
+        return RejectedDocumentError("answer to the key request is malformed")
+    if word == "unavailable":
+        return BusUnavailableError("the authority is not able to answer now", reason=detail)
+    return RejectedDocumentError("the authority refused the key request", reason=detail)

@@ -1,0 +1,300 @@
+"""Publishing: signed, encrypted, and repeated with the same bytes until the stream has it.
+
+1. Messages that come while a signature is being made share the next one (batches); under load a
+   message waits a few milliseconds for company. A single message is signed alone and at once.
+2. Signing runs in a thread when it is slow enough to be felt by the event loop.
+3. The attempt is in the ledger before the first publish, the receipt after it.
+4. A retry publishes the same bytes under the same id, on whichever connection is current, until
+   the stream has them or ``retry_limit`` has passed: later, receivers would refuse them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from securetransport.adapters.nats import Connection, PublishAck
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import (
+    BusUnavailableError,
+    NotPermittedError,
+    PermissionDeniedError,
+    RejectedMessageError,
+    SecureTransportError,
+    TransientError,
+    UnknownKeyError,
+)
+from securetransport.core.base.names import InstanceId, Topic, service_of
+from securetransport.core.base.profile import Profile
+from securetransport.core.crypto.signing import SigningKey
+from securetransport.core.formats.envelope import MessageHeader, new_message_id, seal, seal_batch
+from securetransport.core.formats.model import TopicKey
+from securetransport.core.ports.clock import Clock
+from securetransport.messages.keys import MessageKeys
+from securetransport.messages.ledger import Ledger
+from securetransport.messages.settings import MessagesSection
+from securetransport.messages.telemetry import MessageTelemetry
+
+# An executor hop costs more than a quick signature: measured, see docs/sdk.md.
+_SLOW_SECONDS: Final = 0.0003
+_MAX_GROUP: Final = 64
+_SMOOTHING: Final = 0.1
+_FIRST_RETRY_SECONDS: Final = 0.02
+_LAST_RETRY_SECONDS: Final = 0.5
+
+_Content = tuple[bytes, MessageHeader]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to be sent.
+
+    Attributes:
+        topic: Where.
+        payload: What; encrypted.
+        type: What the payload is; also its schema name.
+        message_id: UUID 7, or derived.
+        schema_version: Version of the payload's schema.
+    """
+
+    topic: Topic
+    payload: bytes
+    type: str
+    message_id: str
+    schema_version: int = 1
+
+
+@dataclass(slots=True)
+class _Waiting:
+    message: Outgoing
+    future: asyncio.Future[bytes]
+
+
+class Publisher:
+    """Sends the messages of one process; :meth:`run` must be supervised."""
+
+    def __init__(  # noqa: PLR0913  # one argument per collaborator, all made in app.py
+        self,
+        *,
+        instance: InstanceId,
+        boot_id: str,
+        keys: MessageKeys,
+        ledger: Ledger,
+        profile: Profile,
+        clock: Clock,
+        connection: Callable[[], Connection],
+        signing_key: Callable[[], SigningKey],
+        ca_epoch: Callable[[], int],
+        limits: MessagesSection,
+        telemetry: MessageTelemetry,
+    ) -> None:
+        self._instance = instance
+        self._service = service_of(instance)
+        self._boot_id = boot_id
+        self._keys = keys
+        self._ledger = ledger
+        self._profile = profile
+        self._clock = clock
+        self._connection = connection
+        self._signing_key = signing_key
+        self._ca_epoch = ca_epoch
+        self._limits = limits
+        self._telemetry = telemetry
+        self._slots = asyncio.Semaphore(limits.max_in_flight)
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(limits.max_in_flight)
+        self._sequence = 0
+        self._seal_seconds = _SLOW_SECONDS
+        self._last_group_at = float("-inf")
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        type: str,  # noqa: A002  # the header's own word
+        message_id: str | None = None,
+    ) -> PublishAck:
+        """Send a message and return the stream's receipt.
+
+        Args:
+            topic: A topic this service may produce on.
+            payload: What to say.
+            type: What it is, for example ``auth.request``.
+            message_id: Given for answers, so that a repeated handler sends the same one; fresh
+                otherwise.
+
+        Raises:
+            BusUnavailableError: No receipt within ``retry_limit``; it may be stored or not.
+            TransientError: No topic key or no listed signing key is in hand yet.
+            PermissionDeniedError: This service may not produce on the topic.
+            SecureTransportError: The stream refuses the message for what it is. None of these is a
+                ``RejectedMessageError``: that a handler cannot answer is not its sender's fault.
+        """
+        message = Outgoing(Topic(topic), payload, type, message_id or new_message_id())
+        started = self._clock.monotonic()
+        async with self._slots:
+            self._in_flight += 1
+            self._idle.clear()
+            try:
+                ack = await self._send(message)
+            finally:
+                self._in_flight -= 1
+                if not self._in_flight:
+                    self._idle.set()
+        seconds = self._clock.monotonic() - started
+        self._telemetry.publish_seconds.labels(topic).observe(seconds)
+        return ack
+
+    async def drain(self) -> None:
+        """Wait until nothing is being sent."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Seal what waits, group by group, for ever."""
+        while True:
+            group = await self._next_group()
+            by_topic: dict[Topic, list[_Waiting]] = {}
+            for waiting in group:
+                by_topic.setdefault(waiting.message.topic, []).append(waiting)
+            for topic, members in by_topic.items():
+                try:
+                    sealed = await self._seal(topic, [entry.message for entry in members])
+                except SecureTransportError as error:
+                    for waiting in members:
+                        if not waiting.future.done():
+                            waiting.future.set_exception(error)
+                    continue
+                for waiting, data in zip(members, sealed, strict=True):
+                    if not waiting.future.done():
+                        waiting.future.set_result(data)
+
+    # --- sealing -----------------------------------------------------------------------------
+
+    async def _next_group(self) -> list[_Waiting]:
+        group = [await self._queue.get()]
+        now = self._clock.monotonic()
+        linger = self._limits.batch_linger_seconds
+        # Company is likely only when the last group was a moment ago.
+        if linger and self._queue.empty() and now - self._last_group_at < 3 * linger:
+            await asyncio.sleep(linger)
+        while len(group) < _MAX_GROUP and not self._queue.empty():
+            group.append(self._queue.get_nowait())
+        self._last_group_at = self._clock.monotonic()
+        return group
+
+    async def _seal(self, topic: Topic, messages: Sequence[Outgoing]) -> list[bytes]:
+        rule = self._keys.rule(topic)
+        if self._service not in rule.producers:
+            raise NotPermittedError("this service may not produce on the topic", topic=topic)
+        now = self._clock.now()
+        ring = self._keys.acceptance.topic_keys
+        topic_key = ring.for_sending(topic, now, self._profile.clock_skew)
+        if ring.is_fallback(topic_key, now):
+            self._telemetry.fallback.labels(topic).inc(len(messages))
+        signing_key = self._signing_key()
+        contents = [
+            (message.payload, self._header(message, topic_key, signing_key, rule.digest))
+            for message in messages
+        ]
+        self._telemetry.batch_size.observe(len(contents))
+        started = time.perf_counter()
+        if self._seal_seconds >= _SLOW_SECONDS:
+            sealed = await asyncio.to_thread(_sealed, contents, topic_key, signing_key)
+        else:
+            sealed = _sealed(contents, topic_key, signing_key)
+        spent = time.perf_counter() - started
+        self._seal_seconds += _SMOOTHING * (spent - self._seal_seconds)
+        return sealed
+
+    def _header(
+        self, message: Outgoing, topic_key: TopicKey, signing_key: SigningKey, digest: str
+    ) -> MessageHeader:
+        self._sequence += 1
+        return MessageHeader(
+            message_id=message.message_id,
+            type=message.type,
+            schema=f"{message.type}/{message.schema_version}",
+            topic=message.topic,
+            signer=self._service,
+            instance=self._instance,
+            key_id=signing_key.key_id,
+            boot_id=self._boot_id,
+            sequence=self._sequence,
+            key_epoch=topic_key.epoch,
+            generation=topic_key.generation,
+            ca_epoch=EpochNumber(self._ca_epoch()),
+            policy_digest=digest,
+            sent_at=self._clock.now(),
+        )
+
+    # --- sending -----------------------------------------------------------------------------
+
+    async def _send(self, message: Outgoing) -> PublishAck:
+        counters = self._telemetry.published
+        try:
+            # The attempt's row and the signature are made at the same time.
+            _, data = await asyncio.gather(
+                self._ledger.attempt(message.message_id, message.topic), self._sealed(message)
+            )
+            ack = await self._repeat(message, data)
+        except BusUnavailableError:
+            counters.labels(message.topic, "given_up").inc()
+            raise
+        except UnknownKeyError as error:
+            counters.labels(message.topic, "no_key").inc()
+            raise TransientError("no key to send with yet", reason=str(error)) from error
+        except NotPermittedError as error:
+            counters.labels(message.topic, "refused").inc()
+            raise PermissionDeniedError(error.message, **error.fields) from error
+        except RejectedMessageError as error:
+            counters.labels(message.topic, "refused").inc()
+            raise SecureTransportError(error.message, **error.fields) from error
+        except PermissionDeniedError:
+            counters.labels(message.topic, "refused").inc()
+            raise
+        await self._ledger.acked(message.message_id, ack.sequence, is_duplicate=ack.is_duplicate)
+        counters.labels(message.topic, "duplicate" if ack.is_duplicate else "acked").inc()
+        return ack
+
+    async def _sealed(self, message: Outgoing) -> bytes:
+        waiting = _Waiting(message, asyncio.get_running_loop().create_future())
+        await self._queue.put(waiting)
+        return await waiting.future
+
+    async def _repeat(self, message: Outgoing, data: bytes) -> PublishAck:
+        deadline = self._clock.monotonic() + self._profile.retry_limit.total_seconds()
+        pause = _FIRST_RETRY_SECONDS
+        while True:
+            left = deadline - self._clock.monotonic()
+            try:
+                return await self._connection().publish_acked(
+                    message.topic,
+                    data,
+                    message_id=message.message_id,
+                    timeout=min(self._limits.ack_timeout_seconds, max(left, 0.05)),
+                )
+            except BusUnavailableError as error:
+                if self._clock.monotonic() + pause >= deadline:
+                    raise BusUnavailableError(
+                        "no receipt within the retry limit",
+                        topic=message.topic,
+                        reason=str(error),
+                    ) from error
+            self._telemetry.retries.labels(message.topic).inc()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_RETRY_SECONDS)
+
+
+def _sealed(
+    contents: Sequence[_Content], topic_key: TopicKey, signing_key: SigningKey
+) -> list[bytes]:
+    if len(contents) == 1:
+        payload, header = contents[0]
+        return [seal(payload, header, topic_key, signing_key)]
+    return seal_batch(contents, topic_key, signing_key)
