@@ -16,7 +16,6 @@ from rich.console import Console
 
 from demo.evidence import GATEKEEPER
 from demo.platform import CLI_CONFIG
-from securetransport.adapters.nats import Connection
 from securetransport.adapters.openbao import OpenBaoStore
 from securetransport.cli.session import connection, visit
 from securetransport.cli.settings import CliSettings, load_settings
@@ -24,6 +23,7 @@ from securetransport.core.base import names
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import PermissionDeniedError, SecureTransportError
 from securetransport.core.base.names import ServiceId, Topic
+from securetransport.core.ports.bus import Connection
 
 _ME = ServiceId("gatekeeper")
 

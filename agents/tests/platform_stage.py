@@ -19,7 +19,6 @@ from typing import Any
 
 from securetransport.adapters.nats import Bus
 from securetransport.adapters.openbao import OpenBaoLeafSource
-from securetransport.adapters.tls import client_context
 from securetransport.core.acl import (
     Acl,
     compile_consumers,
@@ -35,6 +34,7 @@ from securetransport.core.crypto import signing
 from securetransport.core.formats import documents
 from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.formats.model import DocumentKind, TrustBundle, Version
+from securetransport.core.ports.bus import Credentials
 from securetransport.core.trust import bundle as trust
 from servers import BIN, LOOPBACK, TRUST_DOMAIN, OpenBao, Process, free_ports, wait_until
 
@@ -346,7 +346,7 @@ tls {{
                     leaf = await source.issue()
                     connection = await Bus().connect(
                         [f"tls://{LOOPBACK}:{port}" for port in self.client_ports],
-                        client_context(trust.anchors(self.bundle()), leaf),
+                        Credentials(tuple(trust.anchors(self.bundle())), leaf),
                         name="admin/1",
                         inbox_prefix="_INBOX.admin",
                     )

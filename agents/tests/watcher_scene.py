@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from keeper_scene import Scene
-from securetransport.adapters.nats import Bus, Connection, Message
-from securetransport.adapters.tls import client_context
+from securetransport.adapters.nats import Bus
 from securetransport.core.formats import documents
 from securetransport.core.formats.model import (
     Attestation,
@@ -23,6 +22,7 @@ from securetransport.core.formats.model import (
     ServerReport,
     VerifyKey,
 )
+from securetransport.core.ports.bus import Connection, Credentials, Message
 from servers import LOOPBACK, TRUST_DOMAIN, Process, free_ports
 
 
@@ -108,7 +108,7 @@ class Listener:
         leaf = await asyncio.to_thread(authority.leaf, "metadata")
         self.connection = await Bus().connect(
             [f"tls://{LOOPBACK}:{site.port}"],
-            client_context(authority.anchors(), leaf),
+            Credentials(tuple(authority.anchors()), leaf),
             name="metadata/1",
             inbox_prefix="_INBOX.metadata",
         )

@@ -19,8 +19,7 @@ from typing import Any
 import pytest
 
 from certificates import TRUST_DOMAIN, Issuer
-from securetransport.adapters.nats import Bus, Connection
-from securetransport.adapters.tls import client_context
+from securetransport.adapters.nats import Bus
 from securetransport.core.acl import (
     Acl,
     MatrixRow,
@@ -36,6 +35,7 @@ from securetransport.core.base.errors import BusUnavailableError, PermissionDeni
 from securetransport.core.base.names import ServiceId
 from securetransport.core.base.profile import PROFILES
 from securetransport.core.formats.model import DenyList
+from securetransport.core.ports.bus import Connection, Credentials
 from servers import LOOPBACK, MakeNats, NatsServer
 
 ACL_FILE = Path(__file__).parents[3] / "inventories" / "local" / "acl.yml"
@@ -109,14 +109,14 @@ async def streams(join: Join, acl: Acl) -> None:
         await _api(admin, f"CONSUMER.CREATE.{stream}.{durable}", body)
 
 
-def _context(issuer: Issuer, service: str) -> ssl.SSLContext:
-    return client_context([issuer.der], issuer.leaf(f"{service}/1"))
+def _credentials(issuer: Issuer, service: str) -> Credentials:
+    return Credentials((issuer.der,), issuer.leaf(f"{service}/1"))
 
 
 async def _connect(server: NatsServer, issuer: Issuer, service: str) -> Connection:
     return await Bus().connect(
         [server.url],
-        _context(issuer, service),
+        _credentials(issuer, service),
         name=f"{service}/1",
         inbox_prefix=names.inbox_prefix(ServiceId(service)),
     )
@@ -141,7 +141,7 @@ def _refused(server: NatsServer, issuer: Issuer, rows: list[MatrixRow]) -> set[t
     raw.settimeout(5)
     while raw.recv(1) != b"\n":  # the INFO line comes before TLS
         pass
-    with _context(issuer, rows[0].service).wrap_socket(raw, server_hostname=LOOPBACK) as link:
+    with _credentials(issuer, rows[0].service).wrap_socket(raw, server_hostname=LOOPBACK) as link:
         link.sendall(b'CONNECT {"verbose":false,"pedantic":false,"headers":false}\r\nPING\r\n')
         greeting = _until_pong(link)
         if "Authorization Violation" in greeting:
@@ -217,7 +217,7 @@ async def test_denied_service_is_refused_and_the_others_stay(
 @pytest.mark.usefixtures("streams")
 async def test_message_goes_from_producer_to_consumer_with_these_rights(join: Join) -> None:
     sender, reader = await join("gatekeeper"), await join("auth-controller")
-    ack = await sender.publish_js("auth.requests", b"hello", message_id="m-1", timeout=5)
+    ack = await sender.publish_acked("auth.requests", b"hello", message_id="m-1", timeout=5)
     assert ack
     pull = await reader.pull("AUTH_STREAM", "auth-controller")
     message = await asyncio.wait_for(pull.next(), 5)
@@ -233,16 +233,16 @@ async def test_message_goes_from_producer_to_consumer_with_these_rights(join: Jo
 @pytest.mark.usefixtures("streams")
 async def test_consumer_parks_a_message_in_its_own_dead_letters_only(join: Join) -> None:
     reader = await join("auth-controller")
-    await reader.publish_js("dlq.AUTH_STREAM.auth-controller", b"x", message_id="d-1", timeout=5)
+    await reader.publish_acked("dlq.AUTH_STREAM.auth-controller", b"x", message_id="d-1", timeout=5)
     with pytest.raises(PermissionDeniedError):
-        await reader.publish_js("dlq.AUTH_STREAM.other", b"x", message_id="d-2", timeout=5)
+        await reader.publish_acked("dlq.AUTH_STREAM.other", b"x", message_id="d-2", timeout=5)
 
 
 @pytest.mark.usefixtures("streams")
 async def test_publishing_on_the_topic_of_another_is_denied(join: Join) -> None:
     sender = await join("gatekeeper")
     with pytest.raises(PermissionDeniedError):
-        await sender.publish_js("gatekeeper.responses", b"forged", message_id="f-1", timeout=5)
+        await sender.publish_acked("gatekeeper.responses", b"forged", message_id="f-1", timeout=5)
 
 
 @pytest.mark.usefixtures("streams")
@@ -286,13 +286,13 @@ async def test_trust_announcement_is_heard_and_read_back(join: Join) -> None:
         await heard.put(message.data)
 
     await member.subscribe(names.SUBJECT_TRUST_NOTICE, take)
-    await authority.publish_js(names.SUBJECT_TRUST_NOTICE, b"v1", message_id="t-1", timeout=5)
+    await authority.publish_acked(names.SUBJECT_TRUST_NOTICE, b"v1", message_id="t-1", timeout=5)
     assert await asyncio.wait_for(heard.get(), 5) == b"v1"
     stored = await member.last_message(names.STREAM_CA_CLIENT, names.SUBJECT_TRUST_NOTICE)
     assert stored is not None
     assert stored.data == b"v1"
     with pytest.raises(PermissionDeniedError):
-        await member.publish_js(names.SUBJECT_TRUST_NOTICE, b"forged", message_id="t", timeout=5)
+        await member.publish_acked(names.SUBJECT_TRUST_NOTICE, b"forged", message_id="t", timeout=5)
 
 
 @pytest.mark.usefixtures("streams")
@@ -303,13 +303,13 @@ async def test_attestations_of_members_and_watcher_reach_the_authority(join: Joi
         await join("metadata"),
     )
     for number in (1, 2):
-        await member.publish_js(
+        await member.publish_acked(
             "metadata.attest.gatekeeper.1", b"a%d" % number, message_id=f"a-{number}", timeout=5
         )
         await watcher.publish("metadata.attest.watcher.1", b"w%d" % number)
     await watcher.flush()
     with pytest.raises(PermissionDeniedError):
-        await member.publish_js("metadata.attest.watcher.1", b"x", message_id="a-3", timeout=5)
+        await member.publish_acked("metadata.attest.watcher.1", b"x", message_id="a-3", timeout=5)
     await asyncio.sleep(0.2)  # the watcher's account gets no receipt
     found = await authority.list_last(names.STREAM_ATTESTATIONS, "metadata.attest.>")
     assert {item.subject: item.data for item in found} == {

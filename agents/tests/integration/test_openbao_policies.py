@@ -17,8 +17,14 @@ from typing import Any
 
 import pytest
 
-from securetransport.core.acl import REVOKED_POLICY, Acl, OpenBaoPlan, compile_openbao, load_acl
-from securetransport.core.acl import policies
+from securetransport.core.acl import (
+    REVOKED_POLICY,
+    Acl,
+    OpenBaoPlan,
+    compile_openbao,
+    load_acl,
+    policies,
+)
 from securetransport.core.base import names
 from securetransport.core.base.names import InstanceId, ServiceId
 from securetransport.core.base.profile import PROFILES

@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from securetransport.adapters.files import write_atomic
-from securetransport.adapters.nats import Bus, Connection
+from securetransport.adapters.nats import Bus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.openbao.login import AppRoleFiles, login
 from securetransport.adapters.system import SystemClock
-from securetransport.adapters.tls import client_context
 from securetransport.cli.settings import CliSettings
 from securetransport.core.base import names
 from securetransport.core.base.errors import NotFoundError, SecureTransportError
 from securetransport.core.base.names import InstanceId, ServiceId
 from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.ports import TlsIdentity
+from securetransport.core.ports.bus import Connection, Credentials
 from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import AcceptedTrust
 
@@ -88,10 +88,10 @@ async def visit(
 @asynccontextmanager
 async def connection(settings: CliSettings, held: Visit) -> AsyncIterator[Connection]:
     """Connect as the visitor; keep it shorter than ten seconds."""
-    context = client_context(trust.anchors(held.trust.bundle), held.identity)
+    credentials = Credentials(trust.anchors(held.trust.bundle), held.identity)
     bus = await Bus().connect(
         settings.nats_servers,
-        context,
+        credentials,
         name="securetransport-cli",
         inbox_prefix=names.inbox_prefix(held.service),
     )

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from securetransport.adapters.nats import Connection
 from securetransport.core.base import names
 from securetransport.core.base.errors import SecureTransportError
 from securetransport.core.base.names import Fingerprint, InstanceId
@@ -20,6 +19,7 @@ from securetransport.core.crypto.x509 import pem_to_der
 from securetransport.core.formats import documents
 from securetransport.core.formats.model import Attestation, DocumentKind, Version
 from securetransport.core.ports import TlsIdentity
+from securetransport.core.ports.bus import Connection
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.bundle import AcceptedTrust
 from securetransport.member.telemetry import SessionTelemetry
@@ -120,4 +120,6 @@ class Attestor:
         Raises:
             BusUnavailableError: The stream did not take it.
         """
-        await connection.publish_js(names.subject_attestation(self._instance), data, message_id)
+        await connection.publish_acked(
+            names.subject_attestation(self._instance), data, message_id=message_id
+        )

@@ -20,11 +20,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from securetransport.adapters.nats import Bus, BusEvent, BusEventKind, BusTimeouts, Connection
-from securetransport.adapters.tls import client_context
+from securetransport.adapters.nats import Bus
 from securetransport.core.base.errors import BusUnavailableError, SecureTransportError
 from securetransport.core.base.names import inbox_prefix, service_of
 from securetransport.core.ports import TlsIdentity
+from securetransport.core.ports.bus import (
+    BusEvent,
+    BusEventKind,
+    BusTimeouts,
+    Connection,
+    Credentials,
+)
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust import bundle as trust_rules
 from securetransport.core.trust.bundle import AcceptedTrust
@@ -186,7 +192,6 @@ class ConnectionSwitch:
         await self._attestor.attest(old, key, trust, (held, coming))
 
     async def _connect(self, trust: AcceptedTrust, leaf: TlsIdentity) -> Connection:
-        context = client_context(trust_rules.anchors(trust.bundle), leaf)
         nats = self._settings.nats
         made: list[Connection] = []
 
@@ -195,7 +200,7 @@ class ConnectionSwitch:
 
         connection = await Bus().connect(
             nats.servers,
-            context,
+            Credentials(trust_rules.anchors(trust.bundle), leaf),
             name=self._instance,
             inbox_prefix=inbox_prefix(service_of(self._instance)),
             timeouts=BusTimeouts(
@@ -233,7 +238,7 @@ class ConnectionSwitch:
         """Let later reconnects use the newest anchors and leaf."""
         if self.current is None:
             return
-        self.current.replace_context(client_context(trust_rules.anchors(trust.bundle), leaf))
+        self.current.use_credentials(Credentials(trust_rules.anchors(trust.bundle), leaf))
         self._context_digest = trust.bundle.digest
 
     # --- after a connect ---------------------------------------------------------------------

@@ -18,7 +18,6 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from securetransport.adapters.nats import Connection
 from securetransport.core.base import names
 from securetransport.core.base.errors import (
     BusUnavailableError,
@@ -31,6 +30,7 @@ from securetransport.core.decisions.topic_keys import check_entry
 from securetransport.core.formats.documents import EVERYBODY
 from securetransport.core.formats.model import DenyList, Directory, DirectoryEntry, DocumentKind
 from securetransport.core.ports import SecretStore
+from securetransport.core.ports.bus import Connection
 from securetransport.core.trust.keyring import VerifyKeyring
 from securetransport.member.documents import DocumentGate, stored_document
 from securetransport.runtime.logs import get_logger

@@ -21,7 +21,6 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from securetransport.adapters.nats import Connection
 from securetransport.adapters.openbao import OpenBaoLeafSource
 from securetransport.core.base.errors import (
     BusUnavailableError,
@@ -32,6 +31,7 @@ from securetransport.core.base.errors import (
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.ports import LeafSource, SecretStore
+from securetransport.core.ports.bus import Connection
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.bundle import AcceptedTrust, fitting_ttl
 from securetransport.member.attestation import Attestor

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from securetransport.adapters.nats import Connection, Message
 from securetransport.core.base import names
 from securetransport.core.base.errors import RejectedDocumentError
 from securetransport.core.formats.model import DocumentKind
 from securetransport.core.ports import SecretStore
+from securetransport.core.ports.bus import Connection, Message
 from securetransport.core.trust import bundle as rules
 from securetransport.core.trust.bundle import AcceptedTrust
 from securetransport.member.documents import DocumentGate, stored_document

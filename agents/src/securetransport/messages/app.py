@@ -24,11 +24,11 @@ from typing import Final, Generic, TypeVar
 from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.files import ensure_private_dir
-from securetransport.adapters.nats import PublishAck
 from securetransport.adapters.openbao import OpenBaoStore
 from securetransport.adapters.system import SystemClock
 from securetransport.core.base.names import Topic
 from securetransport.core.formats.envelope import derive_message_id
+from securetransport.core.ports.bus import PublishAck
 from securetransport.core.ports.clock import Clock
 from securetransport.member.session import Session
 from securetransport.messages.bundle import BundleClient

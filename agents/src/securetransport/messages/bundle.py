@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from securetransport.adapters.nats import Connection, Message
 from securetransport.core.base import names
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import (
@@ -46,6 +45,7 @@ from securetransport.core.formats.model import (
     Version,
 )
 from securetransport.core.ports import SecretStore
+from securetransport.core.ports.bus import Connection, Message
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.keyring import TopicKeyring
 from securetransport.member.directory import LONGEST_WAIT

@@ -22,7 +22,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
-from securetransport.adapters.nats import Connection, Message, PullSubscription
 from securetransport.core.base.errors import (
     BusUnavailableError,
     NotPermittedError,
@@ -33,6 +32,7 @@ from securetransport.core.base.errors import (
     UnknownKeyError,
 )
 from securetransport.core.base.names import ServiceId, Topic
+from securetransport.core.ports.bus import Connection, Message, PullSubscription
 from securetransport.core.trust.opening import OpenedMessage, Received, open_message, refusal_code
 from securetransport.messages.keys import MessageKeys, may_be_stale
 from securetransport.messages.telemetry import MessageTelemetry
@@ -105,6 +105,7 @@ class Consumer:
         self._wakeup = Wakeup()
         self._wanted: Connection | None = None
         self._active: PullSubscription | None = None
+        self._pulled_from: Connection | None = None
         self._loop: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
         self._is_stopping = False
@@ -146,7 +147,7 @@ class Consumer:
     # --- pulling -----------------------------------------------------------------------------
 
     def _pulls_elsewhere(self, wanted: Connection) -> bool:
-        return self._active is not None and self._active.connection is not wanted
+        return self._active is not None and self._pulled_from is not wanted
 
     async def _move(self, group: asyncio.TaskGroup, connection: Connection) -> None:
         old, old_loop = self._active, self._loop
@@ -166,14 +167,16 @@ class Consumer:
         except SecureTransportError as error:
             self._log.warning("cannot_consume", kind=type(error).__name__, error=str(error))
             return
-        self._active = pull
-        self._loop = group.create_task(self._consume(group, pull))
+        self._active, self._pulled_from = pull, connection
+        self._loop = group.create_task(self._consume(group, pull, connection))
         if old is not None and old_loop is not None:
             old.stop()
             await asyncio.wait({old_loop})
         self._moved.set()
 
-    async def _consume(self, group: asyncio.TaskGroup, pull: PullSubscription) -> None:
+    async def _consume(
+        self, group: asyncio.TaskGroup, pull: PullSubscription, connection: Connection
+    ) -> None:
         handling: set[asyncio.Task[None]] = set()
         while True:
             try:
@@ -185,7 +188,7 @@ class Consumer:
             if message is None:
                 break
             await self._slots.acquire()
-            task = group.create_task(self._receive(message))
+            task = group.create_task(self._receive(message, connection))
             handling.add(task)
             task.add_done_callback(handling.discard)
             task.add_done_callback(lambda _: self._slots.release())
@@ -194,31 +197,31 @@ class Consumer:
 
     # --- one message -------------------------------------------------------------------------
 
-    async def _receive(self, message: Message) -> None:
+    async def _receive(self, message: Message, connection: Connection) -> None:
         try:
-            await self._judge_and_handle(message)
+            await self._judge_and_handle(message, connection)
         except BusUnavailableError:
             # The acknowledgement was not sent: it is delivered again, and the effect is not.
             self._telemetry.handled.labels(self._label(message), "ack_lost").inc()
 
-    async def _judge_and_handle(self, message: Message) -> None:
+    async def _judge_and_handle(self, message: Message, connection: Connection) -> None:
         topic = self._label(message)
         try:
             delivery = await self._judge(message)
         except RejectedMessageError as error:
-            await self._refuse(message, error)
+            await self._refuse(message, connection, error)
             return
         try:
             await self._handlers[topic](delivery)
         except TransientError as error:
             self._log.info("handled_later", kind=type(error).__name__, error=str(error))
-            await self._later(message, delivery.deliveries, timedelta(0), "transient")
+            await self._later(message, connection, delivery.deliveries, timedelta(0), "transient")
         except RejectedMessageError as error:
-            await self._refuse(message, error)
+            await self._refuse(message, connection, error)
         except Exception as error:  # noqa: BLE001  # one message must not end the process or be lost
             self._telemetry.handled.labels(topic, "failed").inc()
             self._log.exception("handler_failed", kind=type(error).__name__, error=str(error))
-            await self._later(message, delivery.deliveries, _FAILED_DELAY, "failed")
+            await self._later(message, connection, delivery.deliveries, _FAILED_DELAY, "failed")
         else:
             await message.ack()
             self._telemetry.handled.labels(topic, "effected").inc()
@@ -241,7 +244,9 @@ class Consumer:
             raise NotPermittedError("this service handles no such topic", topic=message.subject)
         return Delivery(opened, facts.stream_sequence, facts.deliveries)
 
-    async def _refuse(self, message: Message, error: RejectedMessageError) -> None:
+    async def _refuse(
+        self, message: Message, connection: Connection, error: RejectedMessageError
+    ) -> None:
         code, topic = refusal_code(error), self._label(message)
         if may_be_stale(error):
             deliveries = message.facts.deliveries
@@ -249,23 +254,28 @@ class Consumer:
                 self._telemetry.handled.labels(topic, "later").inc()
                 await message.nak(_STALE_DELAY * deliveries)
                 return
-            await self._park(message, code)
+            await self._park(message, connection, code)
         self._telemetry.refused.labels(topic, code).inc()
         self._log.warning("message_refused", reason=code, error=str(error))
         await message.term(code)
 
     async def _later(
-        self, message: Message, deliveries: int, least: timedelta, reason: str
+        self,
+        message: Message,
+        connection: Connection,
+        deliveries: int,
+        least: timedelta,
+        reason: str,
     ) -> None:
         if deliveries >= _LAST_DELIVERY:
-            await self._park(message, reason)
+            await self._park(message, connection, reason)
             await message.term(reason)
             return
         self._telemetry.handled.labels(self._label(message), "later").inc()
         delay = timedelta(seconds=0.5 * 2 ** min(deliveries, 5))
         await message.nak(max(least, min(delay, _LAST_DELAY)))
 
-    async def _park(self, message: Message, reason: str) -> None:
+    async def _park(self, message: Message, connection: Connection, reason: str) -> None:
         """Copy a message to the dead letters; if that fails, it is delivered again.
 
         Raises:
@@ -281,7 +291,7 @@ class Consumer:
             "St-Deliveries": str(facts.deliveries),
         }
         try:
-            await message.connection.publish_acked(
+            await connection.publish_acked(
                 f"dlq.{facts.stream}.{facts.consumer}",
                 message.data,
                 message_id=f"dlq-{facts.stream}-{facts.consumer}-{facts.stream_sequence}",

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from securetransport.adapters.nats import Connection, PublishAck
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import (
     BusUnavailableError,
@@ -32,6 +31,7 @@ from securetransport.core.base.profile import Profile
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.formats.envelope import MessageHeader, new_message_id, seal, seal_batch
 from securetransport.core.formats.model import TopicKey
+from securetransport.core.ports.bus import Connection, PublishAck
 from securetransport.core.ports.clock import Clock
 from securetransport.messages.keys import MessageKeys
 from securetransport.messages.ledger import Ledger

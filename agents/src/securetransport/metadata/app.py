@@ -9,12 +9,12 @@ from datetime import timedelta
 from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.files import ensure_private_dir
-from securetransport.adapters.nats import Connection
 from securetransport.adapters.openbao import OpenBaoStore
 from securetransport.adapters.system import SystemClock
 from securetransport.core.base import names
 from securetransport.core.base.errors import ConfigError, SecureTransportError
 from securetransport.core.formats.authority_keys import AuthorityKeys
+from securetransport.core.ports.bus import Connection
 from securetransport.member.session import Session
 from securetransport.metadata.bus import AuthorityBus
 from securetransport.metadata.ca import CaRotation

@@ -11,12 +11,12 @@ import json
 from collections import deque
 from datetime import datetime
 
-from securetransport.adapters.nats import Connection, Message
 from securetransport.core.base import names
 from securetransport.core.base.errors import SecureTransportError
 from securetransport.core.base.names import ServiceId
 from securetransport.core.base.profile import Profile
 from securetransport.core.formats.model import Version
+from securetransport.core.ports.bus import Connection, Message
 from securetransport.core.ports.clock import Clock
 from securetransport.metadata.ca import CaRotation
 from securetransport.metadata.document_store import StoredDocument
@@ -86,7 +86,7 @@ class AuthorityBus:
         if state is not None and state.stored is not None:
             await self._announce_trust(connection, state.stored)
         while self._events:
-            await connection.publish_js(names.SUBJECT_ROTATION_LOG, self._events[0])
+            await connection.publish_acked(names.SUBJECT_ROTATION_LOG, self._events[0])
             self._events.popleft()
 
     async def push_notice(self, changed: list[tuple[ServiceId, Version]]) -> None:
@@ -116,7 +116,7 @@ class AuthorityBus:
         version = stored.document.version
         if self._announced == version:
             return
-        await connection.publish_js(
+        await connection.publish_acked(
             names.SUBJECT_TRUST_NOTICE, stored.data, message_id=f"trust-bundle-{version}"
         )
         self._announced = version

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from securetransport.adapters.nats import Connection, Message
 from securetransport.adapters.tls import ProbeResult
 from securetransport.core.base import names
 from securetransport.core.base.errors import (
@@ -23,6 +22,7 @@ from securetransport.core.base.errors import (
 )
 from securetransport.core.formats import documents
 from securetransport.core.formats.model import DocumentKind, ServerConnection, ServerReport, Version
+from securetransport.core.ports.bus import Connection, Message
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust import bundle as trust
 from securetransport.runtime.logs import get_logger
@@ -80,7 +80,11 @@ class Watcher:
 
     async def follow(self, connection: Connection) -> None:
         """Answer commands on a new connection; the old one is drained by the session."""
-        await connection.subscribe(names.SUBJECT_WATCHER_COMMAND, self._command)
+
+        async def command(message: Message) -> None:
+            await self._command(message, connection)
+
+        await connection.subscribe(names.SUBJECT_WATCHER_COMMAND, command)
 
     def not_ready_reasons(self) -> list[str]:
         """Return what keeps reports from being published."""
@@ -279,16 +283,16 @@ class Watcher:
         self._published_at = self._clock.monotonic()
         self._telemetry.reports.inc()
 
-    async def _command(self, message: Message) -> None:
+    async def _command(self, message: Message, connection: Connection) -> None:
         """Answer a command; whoever may publish it is decided by the server's permissions."""
         try:
-            result = await self._carry_out(message)
+            result = await self._carry_out(message, connection)
         except SecureTransportError as err:
             result = {"ok": False, "error": str(err)}
         self._telemetry.commands.labels("done" if result["ok"] else "refused").inc()
         await message.respond(json.dumps(result).encode())
 
-    async def _carry_out(self, message: Message) -> dict[str, Any]:
+    async def _carry_out(self, message: Message, connection: Connection) -> dict[str, Any]:
         try:
             command = json.loads(message.data)
             verb, server = command["do"], command["server"]
@@ -298,6 +302,6 @@ class Watcher:
             raise MalformedMessageError("unknown server", server=server)
         if verb != "reload":
             raise MalformedMessageError("unknown command", do=verb)
-        error = await self._reload(message.connection, server)
+        error = await self._reload(connection, server)
         self._memory[server].reload.error = error
         return {"ok": error is None, "error": error}

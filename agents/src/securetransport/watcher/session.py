@@ -20,7 +20,6 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from securetransport.adapters.nats import Connection
 from securetransport.core.base import names
 from securetransport.core.base.errors import (
     BusUnavailableError,
@@ -30,6 +29,7 @@ from securetransport.core.base.errors import (
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.ports import LeafSource, SecretStore, TlsIdentity
+from securetransport.core.ports.bus import Connection
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.bundle import AcceptedTrust
 from securetransport.member.attestation import Attested, Attestor

@@ -11,10 +11,11 @@ from datetime import timedelta
 import pytest
 
 from keeper_scene import Scene, Site
-from securetransport.adapters.nats import Bus, BusEvent, Connection
-from securetransport.adapters.tls import ProbeResult, client_context, probe
+from securetransport.adapters.nats import Bus
+from securetransport.adapters.tls import ProbeResult, probe
 from securetransport.core.crypto import signing, x509
 from securetransport.core.formats.model import DocumentKind, Version
+from securetransport.core.ports.bus import BusEvent, Connection, Credentials
 from servers import LOOPBACK, wait_until
 
 MOST_SECONDS = 5.0
@@ -22,7 +23,7 @@ MOST_SECONDS = 5.0
 
 
 async def connect(scene: Scene, site: Site, events: list[BusEvent] | None = None) -> Connection:
-    context = client_context(scene.authority.anchors(), scene.authority.leaf("gatekeeper"))
+    context = Credentials(tuple(scene.authority.anchors()), scene.authority.leaf("gatekeeper"))
     return await Bus().connect(
         [f"tls://{LOOPBACK}:{site.port}"],
         context,

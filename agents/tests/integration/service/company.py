@@ -9,7 +9,6 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from securetransport.adapters.nats import Connection
 from securetransport.adapters.system import SystemClock
 from securetransport.core.acl import Acl, bundle_rules, load_acl, topic_rules
 from securetransport.core.base import names
@@ -29,6 +28,7 @@ from securetransport.core.formats.model import (
     VerifyKey,
     Version,
 )
+from securetransport.core.ports.bus import Connection
 from securetransport.member.directory import DirectoryClient
 from securetransport.member.documents import DocumentGate
 from securetransport.member.enrolment import SigningKeys

@@ -10,7 +10,8 @@ from service_bench import Connect, context, users
 from service_broker import Broker
 from service_pki import Issuer
 
-from securetransport.adapters.nats import Bus, BusEvent, BusTimeouts, Connection
+from securetransport.adapters.nats import Bus
+from securetransport.core.ports.bus import BusEvent, BusTimeouts, Connection
 
 
 @pytest.fixture

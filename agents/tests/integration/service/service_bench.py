@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable, Callable
 
 from service_broker import user
 from service_pki import Issuer
 
-from securetransport.adapters.nats import Connection
-from securetransport.adapters.tls import client_context
+from securetransport.core.ports.bus import Connection, Credentials
 
 STREAM = "ORDERS"
 DURABLE = "worker"
@@ -33,5 +31,5 @@ def users() -> list[str]:
     ]
 
 
-def context(issuer: Issuer, service: str, anchors: list[Issuer] | None = None) -> ssl.SSLContext:
-    return client_context([entry.der for entry in anchors or [issuer]], issuer.leaf(service))
+def context(issuer: Issuer, service: str, anchors: list[Issuer] | None = None) -> Credentials:
+    return Credentials(tuple(entry.der for entry in anchors or [issuer]), issuer.leaf(service))

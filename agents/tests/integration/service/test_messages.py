@@ -241,7 +241,7 @@ async def test_changed_bytes_are_refused(scene: Scene) -> None:
     await scene.consume()
     connection = scene.sender.connection
     assert connection is not None
-    await connection.publish_js(TOPIC, b"not a message", "id")
+    await connection.publish_acked(TOPIC, b"not a message", message_id="id")
     await scene.wait(lambda: scene.reader.count(REFUSED, topic=TOPIC, reason="parse") == 1)
 
 

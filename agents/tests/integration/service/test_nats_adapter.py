@@ -11,15 +11,9 @@ from service_bench import DURABLE, STREAM, Connect, context, users
 from service_broker import Broker, user
 from service_pki import Issuer
 
-from securetransport.adapters.nats import (
-    Bus,
-    BusEvent,
-    BusEventKind,
-    BusTimeouts,
-    Connection,
-    Message,
-)
+from securetransport.adapters.nats import Bus
 from securetransport.core.base.errors import BusUnavailableError, PermissionDeniedError
+from securetransport.core.ports.bus import BusEvent, BusEventKind, BusTimeouts, Connection, Message
 
 
 async def build(connect: Connect, **consumer: object) -> None:
@@ -50,7 +44,8 @@ async def test_message_is_pulled_with_the_brokers_facts_by_least_rights(connect:
     await build(connect)
     sender, reader = await connect("sender"), await connect("reader")
     ids = [str(uuid.uuid4()) for _ in range(25)]
-    sequences = [await sender.publish_js("orders.new", b"x", identity) for identity in ids]
+    acks = [await sender.publish_acked("orders.new", b"x", message_id=identity) for identity in ids]
+    sequences = [ack.sequence for ack in acks]
     assert sequences == list(range(1, 26))
     found = await take(reader, 25)
     assert [message.message_id for message in found] == ids
@@ -71,8 +66,8 @@ async def test_copy_with_the_same_message_id_is_stored_once(connect: Connect) ->
 async def test_nak_delays_and_term_ends_delivery(connect: Connect) -> None:
     await build(connect)
     sender, reader = await connect("sender"), await connect("reader")
-    await sender.publish_js("orders.new", b"later", "a")
-    await sender.publish_js("orders.new", b"never", "b")
+    await sender.publish_acked("orders.new", b"later", message_id="a")
+    await sender.publish_acked("orders.new", b"never", message_id="b")
     pull = await reader.pull(STREAM, DURABLE, expires_seconds=1.0)
     first, second = await pull.next(), await pull.next()
     assert first is not None
@@ -93,7 +88,7 @@ async def test_stopped_pull_hands_over_what_it_asked_for(connect: Connect) -> No
     await build(connect)
     sender, reader = await connect("sender"), await connect("reader")
     for number in range(20):
-        await sender.publish_js("orders.new", b"x", str(number))
+        await sender.publish_acked("orders.new", b"x", message_id=str(number))
     pull = await reader.pull(STREAM, DURABLE, batch=10, expires_seconds=1.0)
     first = asyncio.ensure_future(pull.next())
     while not pull._outstanding:
@@ -111,7 +106,7 @@ async def test_publish_without_right_is_refused_at_once(connect: Connect) -> Non
     reader = await connect("reader", events)
     started = asyncio.get_running_loop().time()
     with pytest.raises(PermissionDeniedError):
-        await reader.publish_js("orders.new", b"x", "a", timeout=5.0)
+        await reader.publish_acked("orders.new", b"x", message_id="a", timeout=5.0)
     assert asyncio.get_running_loop().time() - started < 1.0
     assert BusEventKind.PERMISSION_DENIED in [event.kind for event in events]
 
@@ -140,7 +135,7 @@ async def test_last_message_is_read_without_a_consumer(connect: Connect) -> None
     sender = await connect("sender")
     assert await sender.last_message(STREAM, "orders.a") is None
     for subject, body in (("orders.a", b"1"), ("orders.b", b"2"), ("orders.a", b"3")):
-        await sender.publish_js(subject, body)
+        await sender.publish_acked(subject, body)
     last = await sender.last_message(STREAM, "orders.a")
     assert last is not None
     assert (last.data, last.sequence, last.subject) == (b"3", 3, "orders.a")
@@ -168,15 +163,15 @@ async def test_pull_goes_on_after_a_server_restart(connect: Connect, broker: Bro
     events: list[BusEvent] = []
     sender, reader = await connect("sender", events), await connect("reader")
     pull = await reader.pull(STREAM, DURABLE, expires_seconds=1.0)
-    await sender.publish_js("orders.new", b"1", "a")
+    await sender.publish_acked("orders.new", b"1", message_id="a")
     first = await pull.next()
     assert first is not None
     await first.ack()
     await asyncio.to_thread(broker.stop)
     with pytest.raises(BusUnavailableError):
-        await sender.publish_js("orders.new", b"2", "b", timeout=0.3)
+        await sender.publish_acked("orders.new", b"2", message_id="b", timeout=0.3)
     await asyncio.to_thread(broker.start)
-    await sender.publish_js("orders.new", b"2", "b", timeout=5.0)
+    await sender.publish_acked("orders.new", b"2", message_id="b", timeout=5.0)
     async with asyncio.timeout(5):
         second = await pull.next()
     assert second is not None
@@ -232,7 +227,7 @@ async def test_removed_user_is_disconnected_and_stays_out(connect: Connect, brok
             await asyncio.sleep(0.02)
     assert not sender.is_connected
     with pytest.raises(BusUnavailableError):
-        await sender.publish_js("orders.new", b"x", timeout=0.5)
+        await sender.publish_acked("orders.new", b"x", timeout=0.5)
 
 
 async def test_certificate_of_an_untrusted_issuer_is_refused(broker: Broker) -> None:
@@ -276,7 +271,7 @@ async def test_reconnect_uses_the_replaced_context(connect: Connect, broker: Bro
     sender = await connect("sender")
     broker.write_trust([fresh])
     broker.write_leaf(fresh)
-    sender.replace_context(context(fresh, "sender"))
+    sender.use_credentials(context(fresh, "sender"))
     await asyncio.to_thread(broker.stop)
     await asyncio.to_thread(broker.start)
     await sender.flush(5.0) if sender.is_connected else await sender.wait_connected(5.0)

@@ -18,7 +18,6 @@ from service_bench import Connect
 from service_broker import Broker, user
 from service_pki import Issuer
 
-from securetransport.adapters.nats import Connection
 from securetransport.adapters.system import SystemClock
 from securetransport.core.base import names
 from securetransport.core.base.epochs import EpochNumber
@@ -36,6 +35,7 @@ from securetransport.core.formats.model import (
     Version,
 )
 from securetransport.core.ports import TlsIdentity
+from securetransport.core.ports.bus import Connection
 from securetransport.core.trust import bundle as trust
 from securetransport.member.session import Session
 from securetransport.runtime.sections import (
@@ -141,7 +141,7 @@ class Stage:
         text = base64.b64encode(data).decode()
         await self.authority.put(names.KV_TRUST_BUNDLE, {"document": text})
         if announce and self.admin is not None:
-            await self.admin.publish_js(names.SUBJECT_TRUST_NOTICE, data)
+            await self.admin.publish_acked(names.SUBJECT_TRUST_NOTICE, data)
         return data
 
     async def attested(self) -> list[Attestation]:
@@ -300,7 +300,9 @@ async def test_removed_user_is_not_ready_until_it_is_back(stage: Stage) -> None:
     await stage.wait(lambda: not stage.session.is_admitted)
     assert "not connected to the bus" in stage.session.not_ready_reasons()
     with pytest.raises(BusUnavailableError):
-        await stage.session.connection.publish_js("metadata.attest.gatekeeper.1", b"", timeout=0.3)
+        await stage.session.connection.publish_acked(
+            "metadata.attest.gatekeeper.1", b"", timeout=0.3
+        )
     stage.broker.set_users([ADMIN, RIGHTS])
     await stage.wait(lambda: stage.session.is_admitted, seconds=15)
 

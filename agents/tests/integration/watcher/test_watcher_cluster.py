@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack
 
 from certificates import TRUST_DOMAIN
 from keeper_scene import Scene, Site
-from securetransport.adapters.nats import Bus, Connection
-from securetransport.adapters.tls import client_context
+from securetransport.adapters.nats import Bus
 from securetransport.core.base.names import ServiceId, spiffe_id
 from securetransport.core.formats import documents
 from securetransport.core.formats.model import ServerReport
 from securetransport.core.ports import TlsIdentity
+from securetransport.core.ports.bus import Connection, Credentials
 from servers import LOOPBACK, wait_until
 from watcher_scene import Listener, WatcherProcess, of_server
 
@@ -23,7 +23,7 @@ async def connect(
 ) -> Connection:
     return await Bus().connect(
         [f"tls://{LOOPBACK}:{site.port}"],
-        client_context(scene.authority.anchors(), leaf),
+        Credentials(tuple(scene.authority.anchors()), leaf),
         name="somebody-else/9",
         inbox_prefix=inbox,
     )

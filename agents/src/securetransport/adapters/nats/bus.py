@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import nats.errors as nats_errors
 
 from securetransport.adapters.nats.connection import Connection
 from securetransport.adapters.nats.errors import translate
-from securetransport.adapters.nats.events import EventHandler
 from securetransport.adapters.nats.transport import QuickTransport
+from securetransport.adapters.tls import client_context
 from securetransport.core.base.errors import SecureTransportError
+from securetransport.core.ports.bus import BusTimeouts, Credentials, EventHandler
 
 # nats-py swallows a cancellation that meets one of its own; without a bound on its attempts a
 # refused first connection could then go on for ever. Once it is up, a connection never gives up.
 _FIRST_ATTEMPTS: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class BusTimeouts:
-    """How long things may take, in seconds.
-
-    Attributes:
-        connect: The first connection, all servers tried.
-        server: One server's TCP or TLS step, before the next server is tried.
-        request: Default of requests and stream publishes.
-        ping: Interval of keep-alives; a server silent for two of them is left. A paused server
-            keeps its sockets open, so nothing else finds out.
-        reconnect_wait: Pause between attempts on the same server.
-    """
-
-    connect: float = 5.0
-    server: float = 2.0
-    request: float = 2.0
-    ping: float = 2.0
-    reconnect_wait: float = 0.05
 
 
 class Bus:
@@ -47,7 +26,7 @@ class Bus:
     async def connect(  # noqa: PLR0913  # all but two are by name
         self,
         servers: Sequence[str],
-        ssl_context: ssl.SSLContext,
+        credentials: Credentials,
         *,
         name: str,
         inbox_prefix: str,
@@ -56,12 +35,12 @@ class Bus:
     ) -> Connection:
         """Return a connection that is up.
 
-        The servers map the certificate inside ``ssl_context`` to a user; there is no password.
+        The servers map the certificate to a user; there is no password.
 
         Args:
             servers: ``tls://host:port`` of every server.
-            ssl_context: Anchors and identity; later reconnects use the one given to
-                ``Connection.replace_context``.
+            credentials: Anchors and identity; later reconnects use those given to
+                ``Connection.use_credentials``.
             name: What the servers list; nothing is authorised by it.
             inbox_prefix: The only inbox this user may subscribe to, without the trailing dot.
             timeouts: See :class:`BusTimeouts`.
@@ -70,8 +49,10 @@ class Bus:
         Raises:
             BusUnavailableError: No server accepted the connection in time.
             PermissionDeniedError: A server knows no user for this certificate.
+            SecureTransportError: The credentials cannot be used.
         """
         limits = timeouts or BusTimeouts()
+        context = client_context(credentials.anchors, credentials.identity)
         connection = Connection(
             name=name,
             inbox_prefix=inbox_prefix,
@@ -86,7 +67,7 @@ class Bus:
                 await client.connect(
                     servers=list(servers),
                     name=name,
-                    tls=ssl_context,
+                    tls=context,
                     inbox_prefix=inbox_prefix,
                     connect_timeout=limits.server,  # type: ignore[arg-type]  # a float is fine
                     reconnect_time_wait=limits.reconnect_wait,  # type: ignore[arg-type]  # as above

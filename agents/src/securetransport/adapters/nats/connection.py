@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import nats.errors as nats_errors
@@ -20,31 +18,24 @@ from nats.aio.subscription import Subscription as NatsSubscription
 
 from securetransport.adapters.nats import direct
 from securetransport.adapters.nats.errors import translate, translate_api
-from securetransport.adapters.nats.message import HEADER_MESSAGE_ID, Message, StoredMessage
+from securetransport.adapters.nats.message import NatsAnswers, delivery_of
 from securetransport.adapters.nats.pull import PullSubscription
 from securetransport.adapters.nats.state import ConnectionState
 from securetransport.adapters.nats.transport import QuickTransport
+from securetransport.adapters.tls import client_context
 from securetransport.core.base.errors import BusUnavailableError
+from securetransport.core.ports.bus import (
+    HEADER_MESSAGE_ID,
+    Credentials,
+    Message,
+    MessageHandler,
+    PublishAck,
+    StoredMessage,
+)
 
-MessageHandler = Callable[[Message], Awaitable[None]]
 _STATUS: Final = "Status"
 _NO_RESPONDERS: Final = "503"
 _NATS_ERRORS: Final = (nats_errors.Error, OSError, asyncio.TimeoutError)
-
-
-@dataclass(frozen=True, slots=True)
-class PublishAck:
-    """The stream's receipt.
-
-    Attributes:
-        stream: Where the message is stored.
-        sequence: Its number there.
-        is_duplicate: The message id was stored before; this copy was dropped.
-    """
-
-    stream: str
-    sequence: int
-    is_duplicate: bool
 
 
 class Subscription:
@@ -68,9 +59,9 @@ class Connection(ConnectionState):
         name: The client name the servers list; nothing is authorised by it.
     """
 
-    def replace_context(self, context: ssl.SSLContext) -> None:
-        """Use ``context`` for every later reconnect; the live connection is not touched."""
-        self._client.options["tls"] = context
+    def use_credentials(self, credentials: Credentials) -> None:
+        """Use these for every later reconnect; the live connection is not touched."""
+        self._client.options["tls"] = client_context(credentials.anchors, credentials.identity)
 
     # --- core --------------------------------------------------------------------------------
 
@@ -169,17 +160,6 @@ class Connection(ConnectionState):
             raise translate(error, "flush") from error
 
     # --- streams -----------------------------------------------------------------------------
-
-    async def publish_js(
-        self,
-        subject: str,
-        data: bytes,
-        message_id: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  # part of the agreed signature
-    ) -> int:
-        """Publish into a stream and return the sequence number; see :meth:`publish_acked`."""
-        ack = await self.publish_acked(subject, data, message_id=message_id, timeout=timeout)
-        return ack.sequence
 
     async def publish_acked(
         self,
@@ -323,4 +303,6 @@ class Connection(ConnectionState):
         return raw
 
     def _message(self, raw: Msg) -> Message:
-        return Message(raw.subject, raw.data, raw.reply, raw.headers or {}, self)
+        answers = NatsAnswers(self.publish, raw.reply)
+        headers = raw.headers or {}
+        return Message(raw.subject, raw.data, raw.reply, headers, answers, delivery_of(raw.reply))

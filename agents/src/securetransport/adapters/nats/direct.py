@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from securetransport.adapters.nats.message import StoredMessage
 from securetransport.core.base.errors import BusUnavailableError
+from securetransport.core.ports.bus import StoredMessage
 
 if TYPE_CHECKING:
     from securetransport.adapters.nats.connection import Connection
-    from securetransport.adapters.nats.message import Message
+    from securetransport.core.ports.bus import Message
 
 _PREFIX: Final = "$JS.API.DIRECT.GET"
 _NOT_FOUND: Final = "404"

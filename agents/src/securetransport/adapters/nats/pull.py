@@ -25,7 +25,7 @@ from securetransport.core.base.errors import BusUnavailableError, PermissionDeni
 
 if TYPE_CHECKING:
     from securetransport.adapters.nats.connection import Connection, Subscription
-    from securetransport.adapters.nats.message import Message
+    from securetransport.core.ports.bus import Message
 
 _HEARTBEAT: Final = "100"
 _NO_RESPONDERS: Final = "503"

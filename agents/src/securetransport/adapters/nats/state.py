@@ -26,9 +26,9 @@ from securetransport.adapters.nats.errors import (
     is_closing_noise,
     permission_violation,
 )
-from securetransport.adapters.nats.events import BusEvent, BusEventKind, EventHandler
 from securetransport.adapters.nats.pull import PullSubscription
 from securetransport.core.base.errors import BusUnavailableError, PermissionDeniedError
+from securetransport.core.ports.bus import BusEvent, BusEventKind, EventHandler
 
 _FAST_WAIT_SECONDS: Final = 0.05
 _SLOW_WAIT_SECONDS: Final = 1.0

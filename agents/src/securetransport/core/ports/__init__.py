@@ -4,8 +4,44 @@ Adapters translate third-party errors into :mod:`securetransport.core.base.error
 ports live in ``securetransport.testing`` and pass the same contract tests as the real adapters.
 """
 
+from securetransport.core.ports.bus import (
+    Bus,
+    BusEvent,
+    BusEventKind,
+    BusTimeouts,
+    Connection,
+    Credentials,
+    DeliveryFacts,
+    EventHandler,
+    Message,
+    MessageHandler,
+    PublishAck,
+    PullSubscription,
+    StoredMessage,
+    Subscription,
+)
 from securetransport.core.ports.clock import Clock
 from securetransport.core.ports.leaf_certificates import LeafSource, TlsIdentity
 from securetransport.core.ports.secrets import KvEntry, SecretStore
 
-__all__ = ["Clock", "KvEntry", "LeafSource", "SecretStore", "TlsIdentity"]
+__all__ = [
+    "Bus",
+    "BusEvent",
+    "BusEventKind",
+    "BusTimeouts",
+    "Clock",
+    "Connection",
+    "Credentials",
+    "DeliveryFacts",
+    "EventHandler",
+    "KvEntry",
+    "LeafSource",
+    "Message",
+    "MessageHandler",
+    "PublishAck",
+    "PullSubscription",
+    "SecretStore",
+    "StoredMessage",
+    "Subscription",
+    "TlsIdentity",
+]
