@@ -1,0 +1,129 @@
+"""The runbooks name every reason that the code can give, in its words, and no other."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from pages import GAP, Function, code_spans, functions, rows, section, text_of, words
+
+READINESS = text_of("runbooks/member-not-ready.md")
+HOLDS = text_of("runbooks/rotation-waits.md")
+
+
+def told(page: str, heading: str, first_column: str) -> set[str]:
+    """Return the reasons in a table: the code spans of its first column."""
+    cells = [row[0] for row in rows(section(page, heading), first_column)]
+    return {span for cell in cells for span in code_spans(cell)}
+
+
+def same(on_page: set[str], in_code: set[str]) -> None:
+    """Refuse a difference, and say which rows to write and which to remove."""
+    lines = [f"no row for: {text}" for text in sorted(in_code - on_page)]
+    lines += [f"a row that nothing says: {text}" for text in sorted(on_page - in_code)]
+    assert not lines, "\n".join(lines)
+
+
+def said(found: Iterable[Function]) -> set[str]:
+    """Return the sentences in some functions: literals of more than one word."""
+    return {text for node in found for text in words(node) if " " in text.strip(f" {GAP}")}
+
+
+# --- not ready -------------------------------------------------------------------------------
+
+
+def test_every_reason_not_to_be_ready_has_a_row() -> None:
+    reasons = said(node for _, node in functions(r"_?not_ready(_reasons)?|extra_reasons"))
+    reasons |= {text for _, node in functions("_reasons") for text in words(node)}
+    same(told(READINESS, "Reasons", "reason"), reasons)
+
+
+def test_every_thing_that_a_keeper_waits_for_has_a_row() -> None:
+    path = functions("next_step")[0][0]
+    rests = [argument for _, argument in first_arguments("Rest", path)]
+    made = {_called(node) for node in rests if isinstance(node, ast.Call)}
+    waits = {text for node in rests for text in words(node)}
+    waits |= {text for name in made for _, node in functions(name) for text in returned(node)}
+    waits |= {text for _, node in first_arguments("_rest") for text in words(node)}
+    waits |= {"the first round"}  # before any step
+    same(told(READINESS, "What a keeper waits for", "waits for"), waits)
+
+
+def test_every_thing_that_a_server_start_waits_for_has_a_row() -> None:
+    path = functions("missing_for_start")[0][0]
+    found = functions("missing_for_start|_missing_.*")
+    waits = {text for place, node in found if place == path for text in returned(node)}
+    same(told(READINESS, "What a server start waits for", "waits for"), waits)
+
+
+# --- holds -----------------------------------------------------------------------------------
+
+
+def test_everything_that_a_rotation_waits_for_has_a_row() -> None:
+    path = functions("servers_confirm")[0][0]
+    gates = {node for place, node in functions(".*") if place == path}
+    waiting = {function for function, _ in calls("Wait")}
+    lines = {text for text in said(gates | waiting) if ": " in text}
+    same(told(HOLDS, "What it waits for", "status prints"), lines)
+
+
+def test_every_step_that_can_wait_has_a_row() -> None:
+    steps = {
+        text
+        for function, call in calls("Wait")
+        for node in meant(call.args[1], function)
+        for text in words(node)
+    }
+    same(told(HOLDS, "Which step waits", "step"), steps)
+
+
+# --- reading code ----------------------------------------------------------------------------
+
+
+@cache
+def _all_calls() -> tuple[tuple[Path, Function, ast.Call], ...]:
+    return tuple(
+        (path, function, node)
+        for path, function in functions(".*")
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and node.args
+    )
+
+
+def calls(name: str, path: Path | None = None) -> list[tuple[Function, ast.Call]]:
+    """Return the calls of ``name`` with arguments, each with the function it stands in."""
+    return [
+        (function, call)
+        for place, function, call in _all_calls()
+        if _called(call) == name and path in {None, place}
+    ]
+
+
+def first_arguments(name: str, path: Path | None = None) -> list[tuple[Function, ast.expr]]:
+    """Return what is given first to calls of ``name``."""
+    return [(function, call.args[0]) for function, call in calls(name, path)]
+
+
+def meant(node: ast.expr, function: Function) -> list[ast.expr]:
+    """Return ``node``, or what the function assigns to it when it is a variable."""
+    if not isinstance(node, ast.Name):
+        return [node]
+    return [
+        entry.value
+        for entry in ast.walk(function)
+        if isinstance(entry, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == node.id for target in entry.targets)
+    ]
+
+
+def returned(function: Function) -> set[str]:
+    """Return the sentences that a function returns."""
+    returns = [node for node in ast.walk(function) if isinstance(node, ast.Return)]
+    return {text for node in returns for text in words(node) if " " in text}
+
+
+def _called(node: ast.Call) -> str:
+    target = node.func
+    return target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
