@@ -20,16 +20,10 @@ from securetransport.core.base.names import ServiceId, instance_id, issuer_commo
 from securetransport.core.base.profile import PROFILES
 from securetransport.core.crypto import signing, x509
 from securetransport.core.formats import documents
-from securetransport.core.formats.model import (
-    DenyList,
-    Document,
-    DocumentKind,
-    EpochState,
-    KeeperAttestation,
-    TrustBundle,
-    TrustedIssuer,
-    Version,
-)
+from securetransport.core.formats.attestation import KeeperAttestation
+from securetransport.core.formats.body import Document, DocumentKind, Version
+from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.formats.trust_bundle import EpochState, TrustBundle, TrustedIssuer
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.trust import bundle as trust
 from servers import BIN, LOOPBACK, TRUST_DOMAIN, OpenBao, Process, free_ports, wait_until

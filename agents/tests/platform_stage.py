@@ -33,7 +33,8 @@ from securetransport.core.base.profile import PROFILES
 from securetransport.core.crypto import signing
 from securetransport.core.formats import documents
 from securetransport.core.formats.authority_keys import AuthorityKeys
-from securetransport.core.formats.model import DocumentKind, TrustBundle, Version
+from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.trust_bundle import TrustBundle
 from securetransport.core.ports.bus import Credentials
 from securetransport.core.trust import bundle as trust
 from servers import BIN, LOOPBACK, TRUST_DOMAIN, OpenBao, Process, free_ports, wait_until

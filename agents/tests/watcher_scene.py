@@ -15,13 +15,10 @@ from typing import Any, Self
 from keeper_scene import Scene
 from securetransport.adapters.nats import Bus
 from securetransport.core.formats import documents
-from securetransport.core.formats.model import (
-    Attestation,
-    DocumentKind,
-    ServerObservation,
-    ServerReport,
-    VerifyKey,
-)
+from securetransport.core.formats.attestation import Attestation
+from securetransport.core.formats.body import DocumentKind
+from securetransport.core.formats.directory import VerifyKey
+from securetransport.core.formats.server_report import ServerObservation, ServerReport
 from securetransport.core.ports.bus import Connection, Credentials, Message
 from servers import LOOPBACK, TRUST_DOMAIN, Process, free_ports
 

@@ -35,7 +35,8 @@ with suppress(ImportError):
     from securetransport.core.base.profile import PROFILES
     from securetransport.core.crypto import signing
     from securetransport.core.formats import documents
-    from securetransport.core.formats.model import DenyList, DocumentKind, Version
+    from securetransport.core.formats.body import DocumentKind, Version
+    from securetransport.core.formats.deny_list import DenyList
 
 # An ACL is signed again when less than a quarter of its life is left, so that a run of the
 # playbook in time keeps it valid and a run every day does not change it every day.

@@ -17,8 +17,9 @@ from securetransport.core.acl import Acl
 from securetransport.core.base.names import ServiceId
 from securetransport.core.crypto import signing
 from securetransport.core.formats import documents
+from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.documents import AuthorityKeys
-from securetransport.core.formats.model import DenyList, DocumentKind, Version
 
 ACL = """\
 version: 1

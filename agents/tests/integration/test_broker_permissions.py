@@ -34,7 +34,7 @@ from securetransport.core.base import names
 from securetransport.core.base.errors import BusUnavailableError, PermissionDeniedError
 from securetransport.core.base.names import ServiceId
 from securetransport.core.base.profile import PROFILES
-from securetransport.core.formats.model import DenyList
+from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.ports.bus import Connection, Credentials
 from servers import LOOPBACK, MakeNats, NatsServer
 

@@ -16,8 +16,8 @@ import pytest
 from securetransport.core.base.errors import ConfigError, RejectedDocumentError
 from securetransport.core.crypto import signing
 from securetransport.core.formats import documents
+from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.documents import AuthorityKeys, SignedDocument
-from securetransport.core.formats.model import DocumentKind, Version
 from servers import OpenBao
 
 KEY: Final = "test-authority-signing"

@@ -24,13 +24,14 @@ from pydantic import ValidationError
 
 from securetransport.adapters.files import read_optional, write_atomic
 from securetransport.core.base.errors import RejectedDocumentError
+from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.broker_policy import BrokerPolicy
 from securetransport.core.formats.documents import (
     EVERYBODY,
     PublicKeyLookup,
     decode,
     verify_document,
 )
-from securetransport.core.formats.model import BrokerPolicy, DocumentKind, Version
 from securetransport.keeper.telemetry import KeeperTelemetry
 from securetransport.runtime.logs import get_logger
 

@@ -38,7 +38,7 @@ from securetransport.adapters.files import ensure_private_dir, write_atomic
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import Fingerprint
 from securetransport.core.decisions.server_files import FilesInForce, LeafFacts
-from securetransport.core.formats.model import Document, Version
+from securetransport.core.formats.body import Document, Version
 
 CERTIFICATE: Final = "tls.crt"
 PRIVATE_KEY: Final = "tls.key"

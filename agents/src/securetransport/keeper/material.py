@@ -13,7 +13,7 @@ from securetransport.core.base.names import NATS_SERVER, Fingerprint, spiffe_id
 from securetransport.core.crypto import x509
 from securetransport.core.decisions import server_files
 from securetransport.core.decisions.server_files import FilesInForce, LeafFacts, Wanted
-from securetransport.core.formats.model import TrustBundle
+from securetransport.core.formats.trust_bundle import TrustBundle
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import AcceptedTrust

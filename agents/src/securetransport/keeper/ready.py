@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, ValidationError
 
 from securetransport.adapters.files import read_optional, write_atomic
 from securetransport.core.base.names import Fingerprint
-from securetransport.core.formats.model import Document, Version
+from securetransport.core.formats.body import Document, Version
 from securetransport.keeper.generations import READY, Generation, Generations
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")

@@ -23,8 +23,9 @@ from securetransport.core.decisions.server_files import (
     Step,
     Wanted,
 )
+from securetransport.core.formats.body import DocumentKind
 from securetransport.core.formats.documents import PublicKeyLookup
-from securetransport.core.formats.model import DocumentKind, TrustBundle
+from securetransport.core.formats.trust_bundle import TrustBundle
 from securetransport.core.ports import LeafSource, SecretStore
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.bundle import AcceptedTrust, accept_trust

@@ -12,7 +12,7 @@ from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import ConflictError, SecureTransportError
 from securetransport.core.base.names import kv_keeper_attestation
 from securetransport.core.decisions import server_files
-from securetransport.core.formats.model import KeeperAttestation
+from securetransport.core.formats.attestation import KeeperAttestation
 from securetransport.core.ports import KvEntry, SecretStore
 from securetransport.core.ports.clock import Clock
 from securetransport.runtime.logs import get_logger

@@ -17,7 +17,8 @@ from securetransport.core.base.names import Fingerprint, InstanceId
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.crypto.x509 import pem_to_der
 from securetransport.core.formats import documents
-from securetransport.core.formats.model import Attestation, DocumentKind, Version
+from securetransport.core.formats.attestation import Attestation
+from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.ports.bus import Connection
 from securetransport.core.ports.clock import Clock

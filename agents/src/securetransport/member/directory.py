@@ -27,8 +27,10 @@ from securetransport.core.base.errors import (
 )
 from securetransport.core.base.names import KeyId
 from securetransport.core.decisions.topic_keys import check_entry
+from securetransport.core.formats.body import DocumentKind
+from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.formats.directory import Directory, DirectoryEntry
 from securetransport.core.formats.documents import EVERYBODY
-from securetransport.core.formats.model import DenyList, Directory, DirectoryEntry, DocumentKind
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.bus import Connection
 from securetransport.core.trust.keyring import VerifyKeyring

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from securetransport.core.base.errors import RejectedDocumentError
 from securetransport.core.formats import documents
 from securetransport.core.formats.authority_keys import AuthorityKeys
-from securetransport.core.formats.model import Document, DocumentKind, Version
+from securetransport.core.formats.body import Document, DocumentKind, Version
 from securetransport.core.ports import KvEntry
 from securetransport.core.ports.clock import Clock
 from securetransport.member.telemetry import SessionTelemetry

@@ -18,7 +18,7 @@ from securetransport.core.base.names import InstanceId, KeyId, service_of
 from securetransport.core.base.pae import pae
 from securetransport.core.base.profile import Profile
 from securetransport.core.crypto.signing import SigningKey, generate_signing_key
-from securetransport.core.formats.model import VerifyKey
+from securetransport.core.formats.directory import VerifyKey
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.clock import Clock
 from securetransport.member.telemetry import SessionTelemetry

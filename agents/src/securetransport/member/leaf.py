@@ -24,7 +24,7 @@ from securetransport.core.base.errors import RejectedDocumentError, SecureTransp
 from securetransport.core.base.names import InstanceId
 from securetransport.core.crypto.x509 import epoch_of_common_name
 from securetransport.core.decisions.ca.bundle import renewal_instant
-from securetransport.core.formats.model import TrustBundle
+from securetransport.core.formats.trust_bundle import TrustBundle
 from securetransport.core.ports import LeafSource, TlsIdentity
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust import bundle as trust_rules

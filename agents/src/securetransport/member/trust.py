@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from securetransport.core.base import names
 from securetransport.core.base.errors import RejectedDocumentError
-from securetransport.core.formats.model import DocumentKind
+from securetransport.core.formats.body import DocumentKind
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.bus import Connection, Message
 from securetransport.core.trust import bundle as rules

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from securetransport.adapters.files import ensure_private_dir, read_optional, write_atomic
 from securetransport.core.base.errors import ConfigError
-from securetransport.core.formats.model import DocumentKind, Version
+from securetransport.core.formats.body import DocumentKind, Version
 
 FILE_NAME: Final = "versions.json"
 

@@ -37,13 +37,9 @@ from securetransport.core.base.profile import Profile
 from securetransport.core.crypto import aead, kem
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.formats import documents, exchange
-from securetransport.core.formats.model import (
-    DocumentKind,
-    KeyRequest,
-    SealedBundle,
-    ServiceBundle,
-    Version,
-)
+from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.exchange import KeyRequest, SealedBundle
+from securetransport.core.formats.service_bundle import ServiceBundle
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.bus import Connection, Message
 from securetransport.core.ports.clock import Clock

@@ -19,7 +19,7 @@ from securetransport.core.base.errors import (
 )
 from securetransport.core.base.names import KeyId, Topic
 from securetransport.core.base.profile import Profile
-from securetransport.core.formats.model import TopicRule
+from securetransport.core.formats.service_bundle import TopicRule
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.opening import Acceptance, Refusal, refusal_code
 from securetransport.member.directory import DirectoryClient

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from pydantic import ValidationError
 
 from securetransport.core.base.errors import MalformedMessageError
-from securetransport.core.formats.model import Document
+from securetransport.core.formats.body import Document
 from securetransport.core.trust.opening import OpenedMessage, Refusal
 
 TOPIC_REQUESTS: Final = "auth.requests"

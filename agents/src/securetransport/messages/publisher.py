@@ -30,7 +30,7 @@ from securetransport.core.base.names import InstanceId, Topic, service_of
 from securetransport.core.base.profile import Profile
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.formats.envelope import MessageHeader, new_message_id, seal, seal_batch
-from securetransport.core.formats.model import TopicKey
+from securetransport.core.formats.service_bundle import TopicKey
 from securetransport.core.ports.bus import Connection, PublishAck
 from securetransport.core.ports.clock import Clock
 from securetransport.messages.keys import MessageKeys

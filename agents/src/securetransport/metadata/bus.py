@@ -15,7 +15,7 @@ from securetransport.core.base import names
 from securetransport.core.base.errors import SecureTransportError
 from securetransport.core.base.names import ServiceId
 from securetransport.core.base.profile import Profile
-from securetransport.core.formats.model import Version
+from securetransport.core.formats.body import Version
 from securetransport.core.ports.bus import Connection, Message
 from securetransport.core.ports.clock import Clock
 from securetransport.metadata.ca import CaRotation

@@ -20,12 +20,9 @@ from securetransport.core.decisions.ca import gates
 from securetransport.core.decisions.ca.bundle import lifetime, renewal_window, wanted_bundle
 from securetransport.core.decisions.ca.observation import Observation, PublishedBundle
 from securetransport.core.decisions.ca.record import CaEpoch, Excuse, Issuer, RotationRecord
-from securetransport.core.formats.model import (
-    DocumentKind,
-    EpochState,
-    KeeperAttestation,
-    TrustBundle,
-)
+from securetransport.core.formats.attestation import KeeperAttestation
+from securetransport.core.formats.body import DocumentKind
+from securetransport.core.formats.trust_bundle import EpochState, TrustBundle
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.clock import Clock
 from securetransport.metadata.document_store import DocumentStore, StoredDocument

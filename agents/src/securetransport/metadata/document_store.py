@@ -15,8 +15,8 @@ from securetransport.core.base import names
 from securetransport.core.base.errors import RejectedDocumentError, SecureTransportError
 from securetransport.core.crypto import signing
 from securetransport.core.formats import documents
+from securetransport.core.formats.body import Document, DocumentKind, Version
 from securetransport.core.formats.documents import SignedDocument
-from securetransport.core.formats.model import Document, DocumentKind, Version
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.clock import Clock
 

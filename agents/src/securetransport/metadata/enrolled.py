@@ -18,7 +18,7 @@ from securetransport.core.base.names import InstanceId, KeyId, instance_id, serv
 from securetransport.core.base.pae import pae
 from securetransport.core.base.profile import Profile
 from securetransport.core.crypto import signing
-from securetransport.core.formats.model import VerifyKey
+from securetransport.core.formats.directory import VerifyKey
 from securetransport.core.ports import KvEntry, SecretStore
 from securetransport.runtime.logs import get_logger
 

@@ -20,8 +20,10 @@ from securetransport.core.crypto import x509
 from securetransport.core.decisions.ca.observation import MemberAttestation
 from securetransport.core.decisions.ca.record import Issuer
 from securetransport.core.formats import documents
+from securetransport.core.formats.attestation import Attestation
+from securetransport.core.formats.body import DocumentKind
 from securetransport.core.formats.documents import SignedDocument
-from securetransport.core.formats.model import Attestation, DocumentKind, ServerReport
+from securetransport.core.formats.server_report import ServerReport
 from securetransport.metadata.enrolled import EnrolledKeys
 
 _MEMBER_TTL = timedelta(hours=24)

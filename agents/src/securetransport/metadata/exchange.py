@@ -21,8 +21,9 @@ from securetransport.core.base.errors import (
 from securetransport.core.base.names import InstanceId, KeyId, kv_directory_entry, service_of
 from securetransport.core.base.profile import Profile
 from securetransport.core.formats import documents
-from securetransport.core.formats.exchange import seal_bundle
-from securetransport.core.formats.model import DenyList, DocumentKind, KeyRequest, Version
+from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.formats.exchange import KeyRequest, seal_bundle
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.clock import Clock
 from securetransport.metadata.document_store import Signer

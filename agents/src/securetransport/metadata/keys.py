@@ -24,14 +24,10 @@ from securetransport.core.decisions.topic_keys import (
     wanted_epochs,
 )
 from securetransport.core.formats import documents
-from securetransport.core.formats.model import (
-    DenyList,
-    Directory,
-    DocumentKind,
-    ServiceBundle,
-    TopicKey,
-    Version,
-)
+from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.formats.directory import Directory
+from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.clock import Clock
 from securetransport.metadata.document_store import DocumentStore, Signer, StoredDocument

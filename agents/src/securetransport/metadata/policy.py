@@ -8,7 +8,8 @@ from securetransport.core.base.errors import RejectedDocumentError, SecureTransp
 from securetransport.core.base.profile import Profile
 from securetransport.core.formats import documents
 from securetransport.core.formats.authority_keys import AuthorityKeys
-from securetransport.core.formats.model import DenyList, DocumentKind, Version
+from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.ports.clock import Clock
 from securetransport.metadata.document_store import DocumentStore, StoredDocument
 from securetransport.runtime.logs import get_logger

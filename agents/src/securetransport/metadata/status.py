@@ -12,7 +12,8 @@ from securetransport.core.decisions.ca import gates
 from securetransport.core.decisions.ca.observation import MemberAttestation
 from securetransport.core.decisions.ca.record import CaEpoch
 from securetransport.core.decisions.topic_keys import wanted_epochs
-from securetransport.core.formats.model import KeeperAttestation, ServerObservation
+from securetransport.core.formats.attestation import KeeperAttestation
+from securetransport.core.formats.server_report import ServerObservation
 from securetransport.metadata.ca import CaState
 from securetransport.metadata.keys import KeyRotation
 

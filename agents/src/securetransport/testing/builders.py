@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from securetransport.core.base.epochs import EpochNumber, EpochSchedule
 from securetransport.core.base.names import Fingerprint, Topic, issuer_common_name
 from securetransport.core.base.profile import PROFILES
-from securetransport.core.formats.model import (
+from securetransport.core.formats.service_bundle import TopicKey
+from securetransport.core.formats.trust_bundle import (
     TRUSTED_STATES,
     EpochState,
-    TopicKey,
     TrustBundle,
     TrustedIssuer,
 )

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from securetransport.core.base.errors import MalformedMessageError
 from securetransport.core.base.names import Fingerprint
-from securetransport.core.formats.model import ServerConnection
+from securetransport.core.formats.server_report import ServerConnection
 
 
 class _Answer(BaseModel):

@@ -16,7 +16,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from securetransport.core.formats.model import ServerConnection, ServerObservation, ServerReport
+from securetransport.core.formats.server_report import (
+    ServerConnection,
+    ServerObservation,
+    ServerReport,
+)
 
 SILENT_AFTER: Final = 10.0
 """Seconds; ``core.decisions.ca.gates`` takes "not reachable" for at least this."""

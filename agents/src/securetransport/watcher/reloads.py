@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from securetransport.core.formats.model import Version
+from securetransport.core.formats.body import Version
 
 
 @dataclass(slots=True)

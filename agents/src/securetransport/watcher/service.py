@@ -21,7 +21,8 @@ from securetransport.core.base.errors import (
     TransientError,
 )
 from securetransport.core.formats import documents
-from securetransport.core.formats.model import DocumentKind, ServerConnection, ServerReport, Version
+from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.server_report import ServerConnection, ServerReport
 from securetransport.core.ports.bus import Connection, Message
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust import bundle as trust

@@ -14,7 +14,7 @@ from keeper_scene import Scene, Site
 from securetransport.adapters.nats import Bus
 from securetransport.adapters.tls import ProbeResult, probe
 from securetransport.core.crypto import signing, x509
-from securetransport.core.formats.model import DocumentKind, Version
+from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.ports.bus import BusEvent, Connection, Credentials
 from servers import LOOPBACK, wait_until
 

@@ -23,7 +23,9 @@ from securetransport.core.crypto import signing, x509
 from securetransport.core.decisions.ca.record import Excuse, RotationRecord
 from securetransport.core.formats import documents
 from securetransport.core.formats.authority_keys import AuthorityKeys
-from securetransport.core.formats.model import BrokerPolicy, DocumentKind, EpochState, Version
+from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.broker_policy import BrokerPolicy
+from securetransport.core.formats.trust_bundle import EpochState
 from securetransport.core.trust import bundle as trust
 from servers import OpenBao, free_ports, wait_until
 

@@ -19,15 +19,10 @@ from securetransport.core.crypto import aead, signing
 from securetransport.core.decisions.topic_keys import build_directory, keys_for
 from securetransport.core.formats import documents
 from securetransport.core.formats.authority_keys import AuthorityKeys
-from securetransport.core.formats.model import (
-    DenyList,
-    Document,
-    DocumentKind,
-    ServiceBundle,
-    TopicKey,
-    VerifyKey,
-    Version,
-)
+from securetransport.core.formats.body import Document, DocumentKind, Version
+from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.formats.directory import VerifyKey
+from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey
 from securetransport.core.ports.bus import Connection
 from securetransport.member.directory import DirectoryClient
 from securetransport.member.documents import DocumentGate

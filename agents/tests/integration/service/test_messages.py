@@ -15,7 +15,7 @@ from service_broker import Broker, user
 from securetransport.core.acl import load_acl
 from securetransport.core.base.errors import PermissionDeniedError, TransientError, UnknownKeyError
 from securetransport.core.base.names import ServiceId
-from securetransport.core.formats.model import DenyList
+from securetransport.core.formats.deny_list import DenyList
 from securetransport.messages.checker import judge
 from securetransport.messages.consumer import Consumer, Delivery
 

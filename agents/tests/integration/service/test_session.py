@@ -25,14 +25,13 @@ from securetransport.core.base.errors import BusUnavailableError, RejectedDocume
 from securetransport.core.base.profile import PROFILES, Profile
 from securetransport.core.crypto import x509
 from securetransport.core.formats import documents
-from securetransport.core.formats.model import (
-    Attestation,
-    DocumentKind,
+from securetransport.core.formats.attestation import Attestation
+from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.trust_bundle import (
     EpochState,
     RenewalWindow,
     TrustBundle,
     TrustedIssuer,
-    Version,
 )
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.ports.bus import Connection

@@ -11,7 +11,7 @@ from keeper_scene import Scene, Site
 from securetransport.adapters.nats import Bus
 from securetransport.core.base.names import ServiceId, spiffe_id
 from securetransport.core.formats import documents
-from securetransport.core.formats.model import ServerReport
+from securetransport.core.formats.server_report import ServerReport
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.ports.bus import Connection, Credentials
 from servers import LOOPBACK, wait_until

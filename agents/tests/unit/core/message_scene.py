@@ -11,9 +11,11 @@ from securetransport.core.base import codec
 from securetransport.core.base.epochs import EpochNumber, EpochSchedule
 from securetransport.core.base.names import InstanceId, ServiceId, Topic
 from securetransport.core.crypto import signing
+from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.formats.directory import VerifyKey
 from securetransport.core.formats.envelope import MessageHeader, new_message_id, seal
 from securetransport.core.formats.envelope.sealing import signed_bytes
-from securetransport.core.formats.model import DenyList, TopicKey, TopicRule, VerifyKey
+from securetransport.core.formats.service_bundle import TopicKey, TopicRule
 from securetransport.core.trust.keyring import TopicKeyring, VerifyKeyring
 from securetransport.core.trust.opening import Acceptance, OpenedMessage, Received, open_message
 

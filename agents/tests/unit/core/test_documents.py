@@ -12,8 +12,8 @@ import pytest
 from securetransport.core.base.errors import ConfigError, RejectedDocumentError, UnknownKeyError
 from securetransport.core.crypto import signing
 from securetransport.core.formats import documents
+from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.documents import AuthorityKeys, SignedDocument
-from securetransport.core.formats.model import DocumentKind, Version
 
 NOW: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEY: Final = signing.generate_signing_key()

@@ -41,9 +41,9 @@ from securetransport.core.base.errors import RejectedMessageError
 from securetransport.core.base.names import InstanceId, KeyId, ServiceId
 from securetransport.core.crypto import signing
 from securetransport.core.formats import envelope
+from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.envelope import seal, seal_batch
 from securetransport.core.formats.envelope.header import MessageHeader, decode_header, encode_header
-from securetransport.core.formats.model import DenyList
 from securetransport.core.trust.opening import _ERRORS, Refusal, open_message, refusal_code
 
 _US = timedelta(microseconds=1)

@@ -18,9 +18,9 @@ from securetransport.core.base.errors import (
     RejectedMessageError,
 )
 from securetransport.core.formats import documents
+from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.envelope import seal, seal_batch
 from securetransport.core.formats.envelope.header import decode_header
-from securetransport.core.formats.model import DocumentKind, Version
 from securetransport.core.trust.opening import open_message, refusal_code
 
 ROUNDS: Final = 10_000

@@ -28,7 +28,7 @@ from securetransport.core.base.errors import (
     UnknownKeyError,
 )
 from securetransport.core.base.names import InstanceId, ServiceId, Topic
-from securetransport.core.formats.model import TopicKey
+from securetransport.core.formats.service_bundle import TopicKey
 
 OTHER_TOPIC = Topic("auth.grants")
 

@@ -13,14 +13,14 @@ from pydantic import ValidationError
 
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import Fingerprint, ServiceId, Topic
-from securetransport.core.formats.model import (
+from securetransport.core.formats.body import Version
+from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.formats.service_bundle import TopicKey
+from securetransport.core.formats.trust_bundle import (
     TRUSTED_STATES,
-    DenyList,
     EpochState,
-    TopicKey,
     TrustBundle,
     TrustedIssuer,
-    Version,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

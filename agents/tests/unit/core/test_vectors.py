@@ -19,9 +19,11 @@ from securetransport.core.base.names import InstanceId, Topic
 from securetransport.core.base.pae import pae
 from securetransport.core.crypto import aead, signing
 from securetransport.core.formats import documents, envelope
+from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.directory import VerifyKey
 from securetransport.core.formats.envelope.header import decode_header, encode_header
 from securetransport.core.formats.envelope.sealing import derive_keys, signed_bytes
-from securetransport.core.formats.model import DocumentKind, TopicKey, VerifyKey, Version
+from securetransport.core.formats.service_bundle import TopicKey
 from securetransport.core.trust.keyring import TopicKeyring, VerifyKeyring
 from securetransport.core.trust.opening import Received, open_message
 

@@ -16,7 +16,7 @@ from securetransport.core.base.errors import MalformedMessageError
 from securetransport.core.base.names import Fingerprint
 from securetransport.core.crypto import x509
 from securetransport.core.decisions.server_files import FilesInForce, LeafFacts
-from securetransport.core.formats.model import Version
+from securetransport.core.formats.body import Version
 from securetransport.keeper.generations import MATERIAL, Generation, Generations, content_digest
 from securetransport.keeper.material import renewal_fraction
 

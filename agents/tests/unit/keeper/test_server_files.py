@@ -26,13 +26,9 @@ from securetransport.core.decisions.server_files import (
     WriteFiles,
     next_step,
 )
-from securetransport.core.formats.model import (
-    EpochState,
-    KeeperAttestation,
-    TrustBundle,
-    TrustedIssuer,
-    Version,
-)
+from securetransport.core.formats.attestation import KeeperAttestation
+from securetransport.core.formats.body import Version
+from securetransport.core.formats.trust_bundle import EpochState, TrustBundle, TrustedIssuer
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 V1, V2 = Version(counter=1), Version(counter=2)

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import RejectedDocumentError, SecretStoreUnavailableError
 from securetransport.core.base.names import InstanceId
-from securetransport.core.formats.model import RenewalWindow, TrustBundle
+from securetransport.core.formats.trust_bundle import RenewalWindow, TrustBundle
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.trust.bundle import fitting_ttl
 from securetransport.member.leaf import HeldLeaf, LeafHolder, renewal_reason, renewal_share

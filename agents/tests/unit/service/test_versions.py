@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from securetransport.core.base.errors import ConfigError
-from securetransport.core.formats.model import DocumentKind, Version
+from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.member.versions import FILE_NAME, VersionStore
 
 KIND = DocumentKind.TRUST_BUNDLE

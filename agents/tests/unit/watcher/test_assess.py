@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from securetransport.core.formats.model import Version
+from securetransport.core.formats.body import Version
 from securetransport.watcher.assess import (
     SILENT_AFTER,
     PortSeen,

@@ -16,7 +16,7 @@ from typing import Any
 from securetransport.core.acl.check import dotted, problems
 from securetransport.core.base.errors import ConfigError, NotFoundError
 from securetransport.core.base.names import ServiceId, Topic
-from securetransport.core.formats.model import TopicRule
+from securetransport.core.formats.service_bundle import TopicRule
 
 DEFAULT_RETENTION = "workqueue"
 DEFAULT_MAX_MESSAGE_BYTES = 1 << 20

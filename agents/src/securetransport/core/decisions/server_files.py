@@ -36,12 +36,9 @@ from enum import StrEnum
 
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import Fingerprint
-from securetransport.core.formats.model import (
-    TRUSTED_STATES,
-    KeeperAttestation,
-    TrustBundle,
-    Version,
-)
+from securetransport.core.formats.attestation import KeeperAttestation
+from securetransport.core.formats.body import Version
+from securetransport.core.formats.trust_bundle import TRUSTED_STATES, TrustBundle
 
 
 class LeafNeed(StrEnum):

@@ -24,15 +24,14 @@ from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import RejectedDocumentError
 from securetransport.core.base.names import KeyId, ServiceId, Topic
 from securetransport.core.base.profile import Profile
-from securetransport.core.formats.model import (
-    DenyList,
+from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.formats.directory import (
     Directory,
     DirectoryEntry,
     DirectoryTree,
-    TopicKey,
-    TopicRule,
     VerifyKey,
 )
+from securetransport.core.formats.service_bundle import TopicKey, TopicRule
 
 
 def wanted_epochs(profile: Profile, now: datetime) -> tuple[EpochNumber, ...]:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from securetransport.core.base.errors import ConfigError, UnknownKeyError
 from securetransport.core.crypto import signing
-from securetransport.core.formats.model import Base64Bytes
+from securetransport.core.formats.body import Base64Bytes
 
 # Names of transit's key types: their signatures are FIPS 204 with an empty context.
 _TRANSIT_ALGORITHMS: Final = {"mldsa-65": signing.ML_DSA_65, "mldsa-87": signing.ML_DSA_87}

@@ -34,7 +34,7 @@ from securetransport.core.base.errors import (
 from securetransport.core.base.pae import pae
 from securetransport.core.crypto import signing
 from securetransport.core.formats.authority_keys import AuthorityKeys, authority_key_id
-from securetransport.core.formats.model import DocumentKind, Version
+from securetransport.core.formats.body import DocumentKind, Version
 
 __all__ = [
     "ADMINISTRATOR",

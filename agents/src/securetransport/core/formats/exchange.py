@@ -22,13 +22,52 @@ from __future__ import annotations
 
 import hashlib
 
+from pydantic import AwareDatetime
+
 from securetransport.core.base.errors import DecryptionError, RejectedDocumentError
+from securetransport.core.base.names import InstanceId
 from securetransport.core.crypto import aead, kem
-from securetransport.core.formats.model import KeyRequest, SealedBundle
+from securetransport.core.formats.body import Base64Bytes, Document, Version
 
 _INFO = b"securetransport/v1/bundle-exchange"
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
+
+
+class KeyRequest(Document):
+    """A member asks for its bundle; signed by its enrolled key.
+
+    Attributes:
+        instance: Who asks.
+        kem: KEM algorithm, for example ``ML-KEM-768``.
+        kem_public_key: Fresh public key; its private half is used once.
+        nonce: 32 random bytes.
+        requested_at: When; refused outside skew + 5 min, and a nonce is answered once.
+        known_version: Version of the bundle it has, if any.
+    """
+
+    instance: InstanceId
+    kem: str
+    kem_public_key: Base64Bytes
+    nonce: Base64Bytes
+    requested_at: AwareDatetime
+    known_version: Version | None = None
+
+
+class SealedBundle(Document):
+    """Answer to a :class:`KeyRequest`.
+
+    Attributes:
+        kem_ciphertext: Encapsulation to the request's public key.
+        nonce: AES-GCM nonce, 12 bytes.
+        ciphertext: The signed ServiceBundle document, encrypted; AAD is the request's SHA-256.
+        request_digest: SHA-256 of the request as it was signed, hex.
+    """
+
+    kem_ciphertext: Base64Bytes
+    nonce: Base64Bytes
+    ciphertext: Base64Bytes
+    request_digest: str
 
 
 def request_digest(signed_request: bytes) -> bytes:

@@ -22,14 +22,9 @@ from pydantic import ValidationError
 
 from securetransport.core.base.errors import MalformedMessageError, RejectedDocumentError
 from securetransport.core.crypto import x509
+from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.documents import SignedDocument, decode, verify_document
-from securetransport.core.formats.model import (
-    TRUSTED_STATES,
-    DocumentKind,
-    TrustBundle,
-    TrustedIssuer,
-    Version,
-)
+from securetransport.core.formats.trust_bundle import TRUSTED_STATES, TrustBundle, TrustedIssuer
 
 PublicKeyLookup = Callable[[str], tuple[str, bytes]]
 EVERYBODY = "all"

@@ -26,7 +26,8 @@ from securetransport.core.base.errors import (
 from securetransport.core.base.names import KeyId, Topic, service_of
 from securetransport.core.crypto.aead import KEY_BYTES
 from securetransport.core.crypto.signing import key_id_of
-from securetransport.core.formats.model import TopicKey, VerifyKey
+from securetransport.core.formats.directory import VerifyKey
+from securetransport.core.formats.service_bundle import TopicKey
 
 _Generations = dict[int, TopicKey]
 

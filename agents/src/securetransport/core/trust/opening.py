@@ -29,6 +29,8 @@ from securetransport.core.base.errors import (
 )
 from securetransport.core.base.names import Topic
 from securetransport.core.crypto import aead, signing
+from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.formats.directory import VerifyKey
 from securetransport.core.formats.envelope.header import MessageHeader, decode_header
 from securetransport.core.formats.envelope.sealing import (
     MAX_BATCH,
@@ -37,7 +39,7 @@ from securetransport.core.formats.envelope.sealing import (
     signed_bytes,
 )
 from securetransport.core.formats.envelope.suites import SUITE_DEFAULT, SUITES
-from securetransport.core.formats.model import DenyList, TopicKey, TopicRule, VerifyKey
+from securetransport.core.formats.service_bundle import TopicKey, TopicRule
 from securetransport.core.trust.keyring import TopicKeyring, VerifyKeyring
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024

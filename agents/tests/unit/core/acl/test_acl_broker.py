@@ -8,7 +8,8 @@ from securetransport.core.acl import bus_rights, compile_broker, matrix, render_
 from securetransport.core.acl.subjects import contains, overlaps
 from securetransport.core.base import names
 from securetransport.core.base.names import ServiceId
-from securetransport.core.formats.model import BrokerPolicy, DenyList, UserPermissions
+from securetransport.core.formats.broker_policy import BrokerPolicy, UserPermissions
+from securetransport.core.formats.deny_list import DenyList
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GATEKEEPER = ServiceId("gatekeeper")

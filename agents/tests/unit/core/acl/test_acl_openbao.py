@@ -11,7 +11,7 @@ from securetransport.core.acl.compile.policies import path_matches
 from securetransport.core.base import names
 from securetransport.core.base.names import ServiceId
 from securetransport.core.base.profile import PROFILES
-from securetransport.core.formats.model import DenyList
+from securetransport.core.formats.deny_list import DenyList
 
 PROFILE = PROFILES["compressed"]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

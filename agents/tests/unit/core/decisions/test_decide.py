@@ -14,7 +14,7 @@ from securetransport.core.base.errors import RotationError
 from securetransport.core.base.profile import PROFILES
 from securetransport.core.decisions.ca import decide as rules
 from securetransport.core.decisions.ca.record import Holder, RotationRecord, lease_is_free
-from securetransport.core.formats.model import EpochState
+from securetransport.core.formats.trust_bundle import EpochState
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)

@@ -22,16 +22,14 @@ from securetransport.core.decisions.ca.observation import (
     PublishedBundle,
 )
 from securetransport.core.decisions.ca.record import CaEpoch, Excuse, Issuer, RotationRecord
-from securetransport.core.formats.model import (
-    Attestation,
-    EpochState,
-    KeeperAttestation,
+from securetransport.core.formats.attestation import Attestation, KeeperAttestation
+from securetransport.core.formats.body import Version
+from securetransport.core.formats.server_report import (
     ServerConnection,
     ServerObservation,
     ServerReport,
-    TrustBundle,
-    Version,
 )
+from securetransport.core.formats.trust_bundle import EpochState, TrustBundle
 from securetransport.core.trust import bundle as trust
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

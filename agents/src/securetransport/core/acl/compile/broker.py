@@ -28,7 +28,8 @@ from securetransport.core.acl.platform import (
 )
 from securetransport.core.base import names
 from securetransport.core.base.names import ServiceId
-from securetransport.core.formats.model import BrokerPolicy, DenyList, UserPermissions
+from securetransport.core.formats.broker_policy import BrokerPolicy, UserPermissions
+from securetransport.core.formats.deny_list import DenyList
 
 EXPORTED_STREAMS: Final = (str(names.SUBJECT_SERVER_REPORT), f"metadata.attest.{names.WATCHER}.>")
 EXPORTED_SERVICES: Final = (str(names.SUBJECT_WATCHER_COMMAND),)

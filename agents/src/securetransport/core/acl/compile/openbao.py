@@ -21,7 +21,7 @@ from securetransport.core.acl.model import Acl
 from securetransport.core.base import names
 from securetransport.core.base.names import ServiceId
 from securetransport.core.base.profile import Profile
-from securetransport.core.formats.model import DenyList
+from securetransport.core.formats.deny_list import DenyList
 
 _TOKEN_TTL = timedelta(hours=1)
 _TOKEN_MAX_TTL = timedelta(hours=24)

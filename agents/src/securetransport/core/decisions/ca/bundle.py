@@ -13,7 +13,12 @@ from securetransport.core.base.names import InstanceId
 from securetransport.core.base.profile import Profile
 from securetransport.core.decisions.ca.observation import PublishedBundle
 from securetransport.core.decisions.ca.record import CaEpoch, RotationRecord
-from securetransport.core.formats.model import EpochState, RenewalWindow, TrustBundle, TrustedIssuer
+from securetransport.core.formats.trust_bundle import (
+    EpochState,
+    RenewalWindow,
+    TrustBundle,
+    TrustedIssuer,
+)
 from securetransport.core.trust import bundle as trust
 
 _TOLD_AS = {EpochState.CONFIRMED: EpochState.DISTRIBUTED}

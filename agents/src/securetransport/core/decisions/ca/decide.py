@@ -36,7 +36,7 @@ from securetransport.core.decisions.ca import gates
 from securetransport.core.decisions.ca.bundle import must_publish, wanted_bundle
 from securetransport.core.decisions.ca.observation import MountIssuer, Observation
 from securetransport.core.decisions.ca.record import CaEpoch, RotationRecord
-from securetransport.core.formats.model import EpochState
+from securetransport.core.formats.trust_bundle import EpochState
 
 _CANDIDATE_STATES = (
     EpochState.PLANNED,

@@ -27,12 +27,9 @@ from typing import Final
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import Fingerprint
 from securetransport.core.decisions.ca.observation import MemberAttestation, Observation
-from securetransport.core.formats.model import (
-    KeeperAttestation,
-    ServerConnection,
-    ServerObservation,
-    TrustBundle,
-)
+from securetransport.core.formats.attestation import KeeperAttestation
+from securetransport.core.formats.server_report import ServerConnection, ServerObservation
+from securetransport.core.formats.trust_bundle import TrustBundle
 from securetransport.core.trust import bundle as trust
 
 SILENT_AFTER: Final = timedelta(seconds=10)

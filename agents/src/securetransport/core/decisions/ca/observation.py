@@ -7,13 +7,10 @@ from datetime import datetime
 
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import Fingerprint, InstanceId
-from securetransport.core.formats.model import (
-    Attestation,
-    KeeperAttestation,
-    ServerReport,
-    TrustBundle,
-    Version,
-)
+from securetransport.core.formats.attestation import Attestation, KeeperAttestation
+from securetransport.core.formats.body import Version
+from securetransport.core.formats.server_report import ServerReport
+from securetransport.core.formats.trust_bundle import TrustBundle
 
 
 @dataclass(frozen=True, slots=True)

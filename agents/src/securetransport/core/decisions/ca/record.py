@@ -14,13 +14,8 @@ from pydantic import AwareDatetime
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import RotationError
 from securetransport.core.base.names import Fingerprint
-from securetransport.core.formats.model import (
-    TRUSTED_STATES,
-    Base64Bytes,
-    Document,
-    EpochState,
-    RenewalWindow,
-)
+from securetransport.core.formats.body import Base64Bytes, Document
+from securetransport.core.formats.trust_bundle import TRUSTED_STATES, EpochState, RenewalWindow
 
 _FINISHED = frozenset({EpochState.DESTROYED})
 _MAX_FINISHED = 12

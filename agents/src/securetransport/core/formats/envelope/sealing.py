@@ -16,7 +16,7 @@ from securetransport.core.crypto import aead
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.formats.envelope.header import SALT_BYTES, MessageHeader, encode_header
 from securetransport.core.formats.envelope.suites import SUITES, Suite
-from securetransport.core.formats.model import TopicKey
+from securetransport.core.formats.service_bundle import TopicKey
 
 MESSAGE_PAE_TYPE: Final = "securetransport/message/v1"
 BATCH_PAE_TYPE: Final = "securetransport/batch/v1"

@@ -1,0 +1,59 @@
+"""Attestations: what a member verifies with, and what a keeper put in force."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime, Field
+
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.names import Fingerprint, InstanceId
+from securetransport.core.formats.body import Base64Bytes, Document, Version
+
+
+class Attestation(Document):
+    """An instance's statement of what it verifies with.
+
+    Attributes:
+        instance: Who says it.
+        boot_id: Random per process.
+        digest: The trust digest D it verifies with.
+        bundle_version: Version of the TrustBundle it loaded.
+        leaf_fingerprints: SHA-256 of every leaf DER it is connected with, or about to be, hex.
+        certificates: Their DERs, same order; the authority verifies the chain itself.
+        attested_at: When.
+    """
+
+    instance: InstanceId
+    boot_id: str
+    digest: str
+    bundle_version: Version
+    leaf_fingerprints: tuple[Fingerprint, ...] = Field(
+        validation_alias="leafs", serialization_alias="leafs"
+    )
+    certificates: tuple[Base64Bytes, ...]
+    attested_at: AwareDatetime
+
+
+class KeeperAttestation(Document):
+    """What one keeper put in force beside its server; written to OpenBao, where only it may write.
+
+    Attributes:
+        server: Its server.
+        digest: Trust digest of the files in force.
+        bundle_version: Version of the TrustBundle in force.
+        policy_version: Version of the BrokerPolicy in force.
+        leaf: SHA-256 of the server leaf in force, hex.
+        leaf_epoch: CA epoch that signed it.
+        leaf_not_after: When it ends.
+        is_served: The keeper's own probe saw the files in force on the running server.
+        attested_at: When.
+    """
+
+    server: str
+    digest: str
+    bundle_version: Version
+    policy_version: Version
+    leaf: Fingerprint
+    leaf_epoch: EpochNumber
+    leaf_not_after: AwareDatetime
+    is_served: bool
+    attested_at: AwareDatetime

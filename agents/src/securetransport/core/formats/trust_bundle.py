@@ -1,0 +1,97 @@
+"""The trust bundle: which intermediates verifiers accept, and when members renew.
+
+How a receiver judges one: :mod:`securetransport.core.trust.bundle`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import AwareDatetime
+
+from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.names import Fingerprint
+from securetransport.core.formats.body import Base64Bytes, Document
+
+
+class EpochState(StrEnum):
+    """Life of a CA epoch (docs/architecture.md, "Rotation"); at most one epoch is ``active``."""
+
+    PLANNED = "planned"
+    PREPARED = "prepared"
+    DISTRIBUTED = "distributed"
+    CONFIRMED = "confirmed"
+    ACTIVE = "active"
+    LEGACY = "legacy"
+    DRAINING = "draining"
+    CLOSED = "closed"
+    RETIRED = "retired"
+    DESTROYED = "destroyed"
+    ABANDONED = "abandoned"
+
+
+TRUSTED_STATES = frozenset(
+    {
+        EpochState.DISTRIBUTED,
+        EpochState.CONFIRMED,
+        EpochState.ACTIVE,
+        EpochState.LEGACY,
+        EpochState.DRAINING,
+    }
+)
+"""States in which servers and members accept an epoch's leaf certificates.
+
+``closed`` (servers refuse, members still trust) needs a second list and arrives with draining.
+"""
+
+
+class TrustedIssuer(Document):
+    """One intermediate that verifiers accept as an anchor.
+
+    Attributes:
+        epoch: Its CA epoch.
+        state: Where the epoch stands.
+        certificate: DER of the intermediate.
+        fingerprint: SHA-256 of the DER, hex.
+        common_name: Its subject common name, as a TLS handshake lists it.
+        not_before: Start of validity of the certificate.
+        not_after: End of validity of the certificate.
+    """
+
+    epoch: EpochNumber
+    state: EpochState
+    certificate: Base64Bytes
+    fingerprint: Fingerprint
+    common_name: str
+    not_before: AwareDatetime
+    not_after: AwareDatetime
+
+
+class RenewalWindow(Document):
+    """When members move to the newly active issuer; each picks its instant by a hash of its id.
+
+    Attributes:
+        epoch: The issuer to renew onto.
+        opens_at: First instant.
+        closes_at: Last instant.
+    """
+
+    epoch: EpochNumber
+    opens_at: AwareDatetime
+    closes_at: AwareDatetime
+
+
+class TrustBundle(Document):
+    """The trust set of one moment: live intermediates only, never a root.
+
+    Attributes:
+        issuers: What to trust, by rising epoch.
+        active: The signing epoch, ``None`` before the first activation.
+        digest: SHA-256 over the sorted DERs, hex (``core.trust.bundle.trust_digest``).
+        renewal: The announced renewal window, if one is open or coming.
+    """
+
+    issuers: tuple[TrustedIssuer, ...]
+    active: EpochNumber | None
+    digest: str
+    renewal: RenewalWindow | None = None
