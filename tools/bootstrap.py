@@ -20,7 +20,7 @@ PYTHON = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "securetransport-lock.sha256")
 REQUIREMENTS = os.path.join(ROOT, "requirements")
 COLLECTION = os.path.join(ROOT, ".ansible", "collections", "ansible_collections", "securetransport")
-PROJECTS = ("agents", "tests/lab")
+PROJECTS = ("agents", "lab")
 INPUTS = (
     "requirements/bootstrap.txt",
     "requirements/dev.txt",

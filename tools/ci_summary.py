@@ -2,7 +2,8 @@
 """Print one line over all test runs of ``.ci/run``, in the manner of pytest's last line.
 
 Usage: ``ci_summary.py SECONDS EXIT_CODE``, both of the whole run. Reads ``build/junit/*.xml`` and
-``build/gates.json``, which the nox sessions write. Ends non-zero when anything failed.
+``build/gates.json``, which the nox sessions write, and ``build/not-run.txt``, one line for
+each gate that this machine cannot run; those count as skipped. Ends non-zero when anything failed.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ def main(seconds: str, exit_code: str) -> int:
     broken = [stage["name"] for stage in stages if stage["result"] == "FAILED"]
     if broken:
         print(f"gates that failed: {', '.join(broken)}")
+    not_run = BUILD / "not-run.txt"
+    missing = not_run.read_text(encoding="utf-8").splitlines() if not_run.exists() else []
+    for line in missing:
+        print(f"gate that did not run: {line}")
+    counts["skipped"] += len(missing)
     is_bad = exit_code != "0" or bool(broken) or not stages
     if is_bad and not counts["failed"]:
         counts["error"] = max(counts["error"], len(broken), 1)

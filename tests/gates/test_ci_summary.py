@@ -23,7 +23,7 @@ def summary(
     (folder / "tools").mkdir()
     script = folder / "tools" / "ci_summary.py"
     script.write_bytes((ROOT / "tools" / "ci_summary.py").read_bytes())
-    (folder / "build" / "junit").mkdir(parents=True)
+    (folder / "build" / "junit").mkdir(parents=True, exist_ok=True)
     (folder / "build" / "junit" / "unit.xml").write_text(REPORT.format(failures=failures), "utf-8")
     if stages is not None:
         rows = [{"name": name, "result": result} for name, result in stages.items()]
@@ -59,3 +59,10 @@ def test_a_run_that_ended_early_is_an_error(
     code, line = summary(tmp_path, stages=stages, exit_code=exit_code)
     assert code == 1
     assert "1 error" in line
+
+
+def test_a_gate_that_did_not_run_is_told_and_counted_as_skipped(tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "not-run.txt").write_text("lab: no root here\n", encoding="utf-8")
+    code, line = summary(tmp_path, stages={"unit": "ok"})
+    assert (code, line) == (0, "==== 8 passed, 3 skipped in 12.50s ====")

@@ -18,19 +18,19 @@ def test_a_second_run_adds_its_rows_and_renews_those_it_repeats(tmp_path: Path) 
     (tmp_path / "build").mkdir()
     file = tmp_path / "build" / "gates.json"
     earlier = {"name": "yaml", "budget_seconds": 10, "took_seconds": 1.0, "result": "ok"}
-    repeated = {**earlier, "name": "lab"}
+    repeated = {**earlier, "name": "unit"}
     file.write_text(json.dumps([earlier, repeated]), encoding="utf-8")
     # The copy has nothing to check, so the gate refuses.
     done = subprocess.run(
-        [NOX, "-f", tmp_path / "noxfile.py", "-s", "lab"], capture_output=True, check=False
+        [NOX, "-f", tmp_path / "noxfile.py", "-s", "unit"], capture_output=True, check=False
     )
     assert done.returncode == 1
     rows = json.loads(file.read_text(encoding="utf-8"))
-    assert [(row["name"], row["result"]) for row in rows] == [("yaml", "ok"), ("lab", "FAILED")]
+    assert [(row["name"], row["result"]) for row in rows] == [("yaml", "ok"), ("unit", "FAILED")]
 
 
 def test_the_environment_has_the_agents_and_the_lab_of_this_checkout() -> None:
-    for name, folder in (("securetransport", "agents"), ("securetransport-lab", "tests/lab")):
+    for name, folder in (("securetransport", "agents"), ("securetransport-lab", "lab")):
         told = distribution(name).read_text("direct_url.json")
         assert told is not None
         assert json.loads(told)["url"] == (ROOT / folder).as_uri()

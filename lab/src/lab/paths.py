@@ -14,7 +14,7 @@ from pathlib import Path
 from lab.plan import Cluster
 
 DATA = Path(__file__).resolve().parents[2]
-"""The folder ``tests/lab``: families, images and manifests lie beside the package."""
+"""The folder ``lab`` of the checkout: families, images and manifests lie beside the package."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from lab.report import Report
 from lab.waiting import wait_for
 
 MANIFESTS = Path(__file__).parent / "manifests"
-BUILD = Path(__file__).resolve().parents[4] / "build" / "lab"
+BUILD = Path(__file__).resolve().parents[3] / "build" / "lab"
 KEEP = os.environ.get("LAB_KEEP") == "1"
 """Clusters stay up at the end; tests that need them down, or hurt one for good, do not run."""
 STATE = paths.state()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lab import host, plan
 from lab.cgroups import Hierarchy
-from lab.errors import LabError
+from lab.errors import LabError, UnfitError
 from lab.machine import BUILD_PROGRAMS, PROGRAMS, Machine, examine
 from lab.names import OURS, Names
 from lab.paths import Cache, State
@@ -56,10 +56,9 @@ def require_root() -> None:
     """Return if this is Linux and we are root, which every look at the state needs.
 
     Raises:
-        LabError: It is not.
+        UnfitError: It is not.
     """
-    for what, remedy in _place_problems(platform.system(), is_root=os.geteuid() == 0):
-        raise LabError(what, remedy)
+    _raise_first(UnfitError, list(_place_problems(platform.system(), is_root=os.geteuid() == 0)))
 
 
 def check(clusters: Sequence[Cluster], state: State, cache: Cache, names: Names = OURS) -> None:
@@ -72,16 +71,30 @@ def check(clusters: Sequence[Cluster], state: State, cache: Cache, names: Names 
         names: Names of the lab.
 
     Raises:
-        LabError: It cannot; the first reason is the message, further ones are in the log.
+        UnfitError: It is of a kind that cannot.
+        LabError: It cannot as it is now. For both, the first reason is the message, further ones
+            are in the log.
     """
     require_root()
     host.check_owner(state, names)
+    machine = examine(state, cache, names)
+    _raise_first(UnfitError, unfitness(machine))
     is_cold = bool(_missing(cache))
     new = sum(not state.of(cluster).root.exists() for cluster in clusters)
-    found = problems(examine(state, cache, names), is_cold=is_cold, new=new)
+    _raise_first(LabError, problems(machine, is_cold=is_cold, new=new))
+
+
+def _raise_first(kind: type[LabError], found: Sequence[tuple[str, str]]) -> None:
     if found:
         what, remedy = found[0]
-        raise LabError(what, remedy, log="\n".join(f"{also}; {do}" for also, do in found[1:]))
+        raise kind(what, remedy, log="\n".join(f"{also}; {do}" for also, do in found[1:]))
+
+
+def unfitness(machine: Machine) -> list[tuple[str, str]]:
+    """Return each reason of a kind that nothing done on the machine while it runs would clear."""
+    if elsewhere := list(_place_problems(machine.system, is_root=machine.is_root)):
+        return elsewhere
+    return [*_cgroup_problems(machine.hierarchies), *_kernel_problems(machine)]
 
 
 def problems(machine: Machine, *, is_cold: bool, new: int = 3) -> list[tuple[str, str]]:
@@ -92,11 +105,11 @@ def problems(machine: Machine, *, is_cold: bool, new: int = 3) -> list[tuple[str
         is_cold: Whether something must be built first.
         new: How many clusters are to be made.
     """
-    if elsewhere := list(_place_problems(machine.system, is_root=machine.is_root)):
-        return elsewhere
+    found = unfitness(machine)
+    if list(_place_problems(machine.system, is_root=machine.is_root)):
+        return found
     return [
-        *_cgroup_problems(machine.hierarchies),
-        *_kernel_problems(machine),
+        *found,
         *_program_problems(machine.programs, is_cold=is_cold),
         *_disk_problems(machine, is_cold=is_cold, new=new),
         *_network_problems(machine),

@@ -16,7 +16,7 @@ from lab.paths import DATA, Cache
 from lab.report import Report
 from lab.run import run
 
-_LOCK = DATA.parents[1] / "requirements" / "dev.txt"
+_LOCK = DATA.parent / "requirements" / "dev.txt"
 _EXECUTABLE = 0o755
 
 

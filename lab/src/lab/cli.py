@@ -67,6 +67,12 @@ def _up(number: int) -> Cluster:
 
 
 @app.command()
+def check() -> None:
+    """Tell whether this machine can carry the lab; exit code 3 if it is of a kind that cannot."""
+    preflight.check(plan.clusters(), paths.state(), paths.cache())
+
+
+@app.command()
 def build(
     families: Annotated[
         list[str] | None, typer.Argument(metavar="[FAMILY]...", help="All that `up` needs if none.")

@@ -25,7 +25,7 @@ def main() -> None:
         typer.echo(f"lab: {error}", err=True)
         if error.log:
             typer.echo(textwrap.indent(error.log.rstrip(), "  "), err=True)
-        sys.exit(1)
+        sys.exit(error.exit_code)
 
 
 def _interrupted(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""What the lab builds: families of programs, each a Go module under ``tests/lab/families``.
+"""What the lab builds: families of programs, each a Go module under ``lab/families``.
 
 A family's ``go.mod`` and ``go.sum`` say which releases; this table says which programs come out,
 and how they are linked. No release is named here.

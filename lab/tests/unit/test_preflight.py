@@ -13,7 +13,7 @@ from lab import machine as looking
 from lab import plan, preflight
 from lab.cgroups import Hierarchy, parse_hierarchies
 from lab.machine import BUILD_PROGRAMS, PROGRAMS, Machine
-from lab.preflight import CONTROLLERS, OPTIONS, problems
+from lab.preflight import CONTROLLERS, OPTIONS, problems, unfitness
 
 
 def hierarchy(*controllers: str, version: int = 1) -> Hierarchy:
@@ -176,3 +176,24 @@ def test_the_remedy_for_disk_names_a_variable_that_the_lab_reads() -> None:
     source = Path(preflight.__file__).with_name("paths.py").read_text(encoding="utf-8")
     for variable in ("SECURETRANSPORT_LAB_CACHE", "SECURETRANSPORT_LAB_STATE"):
         assert variable in source
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"system": "Darwin"},
+        {"is_root": False},
+        {"hierarchies": [hierarchy(version=2)]},
+        {"options": {"VETH": "n"}, "evidence": {}},
+    ],
+)
+def test_system_user_and_kernel_make_a_machine_unfit(changes: dict[str, Any]) -> None:
+    assert unfitness(replace(GOOD, **changes))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"programs": frozenset()}, {"cache_bytes": 0}, {"state_bytes": 0}]
+)
+def test_what_can_be_cleared_on_a_machine_does_not_make_it_unfit(changes: dict[str, Any]) -> None:
+    assert not unfitness(replace(GOOD, **changes))
+    assert problems(replace(GOOD, **changes), is_cold=True)
