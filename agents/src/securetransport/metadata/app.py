@@ -5,16 +5,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.files import ensure_private_dir
 from securetransport.adapters.openbao import OpenBaoStore
 from securetransport.adapters.system import SystemClock
-from securetransport.core.base import names
 from securetransport.core.base.errors import ConfigError, SecureTransportError
 from securetransport.core.formats.authority_keys import AuthorityKeys
-from securetransport.core.ports.bus import Connection
 from securetransport.member.session import Session
 from securetransport.metadata.bus import AuthorityBus
 from securetransport.metadata.ca import CaRotation
@@ -26,6 +25,7 @@ from securetransport.metadata.issuers import IssuerMount
 from securetransport.metadata.keys import KeyRotation
 from securetransport.metadata.policy import PolicyKeeper
 from securetransport.metadata.recorder import Recorder
+from securetransport.metadata.rotation_log import RotationLog
 from securetransport.metadata.settings import MetadataSettings
 from securetransport.metadata.telemetry import MetadataMetrics
 from securetransport.runtime import supervisor
@@ -34,6 +34,8 @@ from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
 
 _ROUND = timedelta(milliseconds=500)
 _KEYS_ROUND = timedelta(seconds=1)
+_ACL_FIELD = "acl.administrator_keys_file"
+_AUTHORITY_FIELD = "authority.keys_file"
 
 
 class Metadata:
@@ -57,7 +59,15 @@ class Metadata:
         longest_wait = timedelta(seconds=settings.dead_letter_seconds)
         enrolled = EnrolledKeys(self._store, profile, longest_wait)
         evidence = EvidenceStore(settings.identity.trust_domain, profile, enrolled)
-        self._policy = PolicyKeeper(document_store, clock, profile, _administrators(settings))
+        self._policy = PolicyKeeper(
+            document_store,
+            clock,
+            profile,
+            administrators=_keys_of(settings.acl.administrator_keys_file, _ACL_FIELD),
+            authority=_keys_of(settings.authority.keys_file, _AUTHORITY_FIELD),
+        )
+        rotation_log = RotationLog()
+        self._announcing = supervisor.Wakeup()
         self._ca = CaRotation(
             store=self._store,
             clock=clock,
@@ -75,6 +85,9 @@ class Metadata:
             document_store=document_store,
             evidence=evidence,
             metrics=metrics,
+            foreign_users=self._policy.foreign_users,
+            on_step=rotation_log.note,
+            on_published=self._announcing.wake,
         )
         self._keys = KeyRotation(
             store=self._store,
@@ -102,12 +115,11 @@ class Metadata:
             ca=self._ca,
             keys=self._keys,
             exchange=exchange,
+            rotation_log=rotation_log,
             metrics=metrics,
         )
         self.session = Session(settings, self._store, clock, registry=registry, loops=self._loops)
-        self.session.on_connection(self._use)
-        self._announcing = supervisor.Wakeup()
-        self._ca.on_published = lambda _posted: self._announcing.wake()
+        self.session.on_connection(self._bus.use)
 
     def app(self) -> App:
         """Return the process's tasks."""
@@ -116,7 +128,7 @@ class Metadata:
                 "ca": lambda: self._every("ca", _ROUND, self._ca.round),
                 "keys": lambda: self._every("keys", _KEYS_ROUND, self._keys_round),
                 "announce": lambda: self._every(
-                    "announce", _KEYS_ROUND, self._bus.announce, self._announcing
+                    "announce", _KEYS_ROUND, self._bus.round, self._announcing
                 ),
                 **self.session.tasks(),
             },
@@ -130,16 +142,10 @@ class Metadata:
         acl = self._policy.acl
         if acl is None or not self._ca.is_holder:
             return
-        self._ca.foreign_users = frozenset(
-            names.spiffe_id(acl.trust_domain, client) for client in acl.foreign
-        )
         await self._keys.recall_policies()
         await self._keys.ensure_topic_keys(acl)
         await self._keys.ensure_directory(acl, self._policy.deny)
         await self._bus.push_notice(await self._keys.ensure_bundles(acl))
-
-    async def _use(self, connection: Connection) -> None:
-        await self._bus.use(connection)
 
     async def _every(
         self,
@@ -192,12 +198,10 @@ async def build(settings: MetadataSettings, registry: CollectorRegistry) -> App:
     return Metadata(settings, registry).app()
 
 
-def _administrators(settings: MetadataSettings) -> AuthorityKeys:
-    path = settings.acl.administrator_keys_file
+def _keys_of(path: Path, field: str) -> AuthorityKeys:
     try:
-        return AuthorityKeys.from_json(path.read_text())
-    except OSError as err:
-        reason = err.strerror or str(err)
-        raise ConfigError([f"acl.administrator_keys_file: cannot read {path}: {reason}"]) from err
+        return AuthorityKeys.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError([f"{field}: cannot read {path}: {err}"]) from err
     except SecureTransportError as err:
-        raise ConfigError([f"acl.administrator_keys_file: {path}: {err}"]) from err
+        raise ConfigError([f"{field}: {path}: {err}"]) from err

@@ -2,33 +2,36 @@
 
 Everything here may be missing while the bus is down; the rotation then sees unknown evidence and
 holds, and everything needed for a start lies in OpenBao.
+
+A standby hears every statement, so that it can act at once, and answers what lies in OpenBao; what
+only the acting instance knows is asked of the acting instance only.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import deque
 from datetime import datetime
+from typing import Final
 
 from securetransport.core.base import names
 from securetransport.core.base.errors import SecureTransportError
 from securetransport.core.base.names import ServiceId
 from securetransport.core.base.profile import Profile
 from securetransport.core.formats.body import Version
-from securetransport.core.ports.bus import Connection, Message
+from securetransport.core.ports.bus import Connection, Message, Subscription
 from securetransport.core.ports.clock import Clock
 from securetransport.metadata.ca import CaRotation
 from securetransport.metadata.document_store import StoredDocument
 from securetransport.metadata.evidence import EvidenceStore
 from securetransport.metadata.exchange import KeyExchange, refusal
 from securetransport.metadata.keys import KeyRotation
+from securetransport.metadata.rotation_log import RotationLog
 from securetransport.metadata.status import status
 from securetransport.metadata.telemetry import MetadataMetrics
 from securetransport.runtime.logs import get_logger
 
-_MAX_EVENTS = 10_000
-_QUEUE = "metadata"
+_QUEUE: Final = "metadata"
+_ATTESTATIONS: Final = "metadata.attest.>"
 
 
 class AuthorityBus:
@@ -43,6 +46,7 @@ class AuthorityBus:
         ca: CaRotation,
         keys: KeyRotation,
         exchange: KeyExchange,
+        rotation_log: RotationLog,
         metrics: MetadataMetrics,
     ) -> None:
         self._clock = clock
@@ -51,13 +55,12 @@ class AuthorityBus:
         self._ca = ca
         self._keys = keys
         self._exchange = exchange
+        self._rotation_log = rotation_log
         self._metrics = metrics
         self._connection: Connection | None = None
+        self._answering: list[Subscription] = []
         self._announced: Version | None = None
-        self._events: deque[bytes] = deque(maxlen=_MAX_EVENTS)
-        self._last_event = ""
         self._log = get_logger(kind="bus")
-        ca.on_step = self.note_step
 
     async def use(self, connection: Connection) -> None:
         """Subscribe on a new connection; the caller closes the one before, when this returns.
@@ -65,29 +68,31 @@ class AuthorityBus:
         Raises:
             BusUnavailableError: The connection broke; it is tried again with the next one.
         """
-        await connection.subscribe("metadata.attest.>", self._on_attestation)
+        await connection.subscribe(_ATTESTATIONS, self._on_attestation)
         await connection.subscribe(names.SUBJECT_SERVER_REPORT, self._on_report)
-        await connection.subscribe(names.SUBJECT_KEY_EXCHANGE, self._on_key_request, queue=_QUEUE)
         await connection.subscribe(names.SUBJECT_DIRECTORY, self._on_directory, queue=_QUEUE)
-        await connection.subscribe(names.SUBJECT_STATUS, self._on_status, queue=_QUEUE)
-        self._connection = connection
+        self._connection, self._answering = connection, []
         self._announced = None
+        self._rotation_log.look_again()
+        await self._answer_as_holder(connection)
         await self._recall_attestations(connection)
 
-    async def announce(self) -> None:
-        """Tell members of a new TrustBundle, and write the rotation log.
+    async def round(self) -> None:
+        """Answer if this instance acts, tell members of a new TrustBundle, write the rotation log.
 
         Raises:
             SecureTransportError: The bus or the stream is not there; repeated with the next round.
         """
         connection, state = self._connection, self._ca.state
-        if connection is None or not self._ca.is_holder:
+        if connection is None:
+            return
+        await self._answer_as_holder(connection)
+        if not self._ca.is_holder:
+            self._rotation_log.look_again()
             return
         if state is not None and state.stored is not None:
             await self._announce_trust(connection, state.stored)
-        while self._events:
-            await connection.publish_acked(names.SUBJECT_ROTATION_LOG, self._events[0])
-            self._events.popleft()
+        await self._rotation_log.publish(connection)
 
     async def push_notice(self, changed: list[tuple[ServiceId, Version]]) -> None:
         """Tell services that their bundle changed; those that miss it refresh by timer."""
@@ -97,20 +102,18 @@ class AuthorityBus:
             notice = json.dumps({"version": version.model_dump()}).encode()
             await self._connection.publish(names.subject_bundle_push(service), notice)
 
-    def note_step(
-        self, step: str, epoch: int | None, detail: tuple[str, ...], at: datetime
-    ) -> None:
-        """Append one step to the rotation log; each entry names the hash of the one before."""
-        event = {
-            "at": at.isoformat(),
-            "step": step,
-            "epoch": epoch,
-            "detail": list(detail),
-            "previous": self._last_event,
-        }
-        data = json.dumps(event, separators=(",", ":")).encode()
-        self._last_event = hashlib.sha256(data).hexdigest()
-        self._events.append(data)
+    async def _answer_as_holder(self, connection: Connection) -> None:
+        """Listen to requests that only the acting instance can answer, while this one acts."""
+        if self._ca.is_holder and not self._answering:
+            for subject, handler in (
+                (names.SUBJECT_KEY_EXCHANGE, self._on_key_request),
+                (names.SUBJECT_STATUS, self._on_status),
+            ):
+                heard = await connection.subscribe(subject, handler, queue=_QUEUE)
+                self._answering.append(heard)
+        elif not self._ca.is_holder and self._answering:
+            while self._answering:
+                await self._answering.pop().unsubscribe()
 
     async def _announce_trust(self, connection: Connection, stored: StoredDocument) -> None:
         version = stored.document.version
@@ -124,7 +127,7 @@ class AuthorityBus:
     async def _recall_attestations(self, connection: Connection) -> None:
         """Read each member's last attestation, so that a restart needs none repeated."""
         try:
-            stored = await connection.list_last(names.STREAM_ATTESTATIONS, "metadata.attest.>")
+            stored = await connection.list_last(names.STREAM_ATTESTATIONS, _ATTESTATIONS)
         except SecureTransportError as err:
             self._log.info("attestations_not_recalled", reason=str(err))
             return

@@ -33,6 +33,7 @@ from securetransport.metadata.telemetry import MetadataMetrics
 from securetransport.runtime.logs import get_logger
 
 StepListener = Callable[[str, int | None, tuple[str, ...], datetime], None]
+"""Told each step that was carried out: its name, epoch, details and instant."""
 
 
 @dataclass(slots=True)
@@ -47,7 +48,13 @@ class CaState:
 
 
 class CaRotation:
-    """Carries out the rotation of the intermediate CA while this instance holds the lease."""
+    """Carries out the rotation of the intermediate CA while this instance holds the lease.
+
+    Attributes:
+        is_holder: Whether this instance acts.
+        is_standby: Whether another one does; both are false before the first round.
+        state: What the last round found.
+    """
 
     def __init__(  # noqa: PLR0913  # one argument per collaborator, all made in app.py
         self,
@@ -62,6 +69,9 @@ class CaRotation:
         document_store: DocumentStore,
         evidence: EvidenceStore,
         metrics: MetadataMetrics,
+        foreign_users: Callable[[], frozenset[str]],
+        on_step: StepListener,
+        on_published: Callable[[], None],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -74,12 +84,12 @@ class CaRotation:
         self._evidence = evidence
         self._metrics = metrics
         self._log = get_logger(kind="ca")
-        self.foreign_users: frozenset[str] = frozenset()
+        self._foreign_users = foreign_users
+        self._on_step = on_step
+        self._on_published = on_published
         self.is_holder = False
         self.is_standby = False
         self.state: CaState | None = None
-        self.on_step: StepListener = lambda *_facts: None
-        self.on_published: Callable[[StoredDocument], None] = lambda _posted: None
 
     async def round(self) -> None:
         """Look once, and carry out steps until there is one that waits.
@@ -134,7 +144,7 @@ class CaRotation:
             report=self._evidence.report,
             members=dict(self._evidence.members),
             admin_user=self._admin_user,
-            foreign_users=self.foreign_users,
+            foreign_users=self._foreign_users(),
         )
         return observation, stored
 
@@ -163,7 +173,9 @@ class CaRotation:
                 "rotation_holds", step=step.step, epoch=step.epoch, reason="; ".join(step.waits_for)
             )
         self.state = CaState(record, observation, step, stored, since)
-        self._metrics.observe(record, gates.census(observation), waiting_since=since)
+        self._metrics.observe(
+            record, gates.census(observation), observation.now, waiting_since=since
+        )
 
     async def _act(self, step: rules.Step, record: RotationRecord, seen: Observation) -> None:
         """Carry out one step; the order inside each is record first, world second."""
@@ -215,7 +227,7 @@ class CaRotation:
             wanted_bundle(record),
             lifetime(self._profile),
         )
-        self.on_published(stored)
+        self._on_published()
         self._done("publish", None, seen, (str(stored.document.version),))
 
     async def _activate(
@@ -247,7 +259,7 @@ class CaRotation:
     ) -> None:
         self._log.info("rotation_step", step=step, epoch=epoch, reason="; ".join(detail))
         self._metrics.step(step)
-        self.on_step(step, epoch, detail, seen.now)
+        self._on_step(step, epoch, detail, seen.now)
 
 
 def _published(stored: StoredDocument | None) -> PublishedBundle | None:

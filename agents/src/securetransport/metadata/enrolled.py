@@ -53,7 +53,7 @@ class EnrolledKeys:
         """
         key = self._keys.get(KeyId(key_id))
         if key is None:
-            key = await self._read(instance, KeyId(key_id))
+            key = await self._read(instance, KeyId(key_id), now)
         if key is None or key.instance != instance or not self._is_current(key, now):
             raise UnknownKeyError("no valid enrolled key", instance=instance, key=key_id)
         return key
@@ -76,7 +76,7 @@ class EnrolledKeys:
             return
         for name in await self._store.kv_list(f"{_ROOT}/{instance}"):
             key_id = KeyId(name)
-            key = self._keys.get(key_id) or await self._read(instance, key_id)
+            key = self._keys.get(key_id) or await self._read(instance, key_id, now)
             if key is not None and self._is_over(key, now):
                 await self._store.kv_destroy(names.kv_enrolled_key(instance, key_id))
                 self._keys.pop(key_id, None)
@@ -87,7 +87,7 @@ class EnrolledKeys:
         found = await self._store.kv_list(path)
         return [name.rstrip("/") for name in found if name.endswith("/")]
 
-    async def _read(self, instance: InstanceId, key_id: KeyId) -> VerifyKey | None:
+    async def _read(self, instance: InstanceId, key_id: KeyId, now: datetime) -> VerifyKey | None:
         path = names.kv_enrolled_key(instance, key_id)
         if path in self._refused:
             return None
@@ -96,12 +96,19 @@ class EnrolledKeys:
             return None
         try:
             key = _checked(entry, instance, key_id)
+            self._check_epoch(key, now)
         except RejectedDocumentError as err:
             self._refused.add(path)
             self._log.warning("enrolment_refused", path=path, reason=str(err))
             return None
         self._keys[key_id] = key
         return key
+
+    def _check_epoch(self, key: VerifyKey, now: datetime) -> None:
+        """Refuse what no honest instance enrols: a key for a later epoch than the next one."""
+        latest = self._profile.key_schedule.number_at(now + self._profile.clock_skew) + 1
+        if not 0 <= key.epoch <= latest:
+            raise RejectedDocumentError("enrolment is for an epoch too far ahead", latest=latest)
 
     def _is_current(self, key: VerifyKey, now: datetime) -> bool:
         """Tell whether statements may be signed with it now, clocks and the lead allowed for."""

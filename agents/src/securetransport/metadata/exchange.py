@@ -35,7 +35,9 @@ from securetransport.runtime.logs import get_logger
 
 _REQUEST_LIFE = timedelta(minutes=5)
 _ANSWER_LIFE = timedelta(minutes=5)
-_MAX_NONCES = 100_000
+# Of one instance, within twice the time in which a request is fresh; who asks once a second for all
+# of it stays below, and nobody else's requests are touched by it.
+_MAX_NONCES = 2_000
 
 
 class KeyExchange:
@@ -61,7 +63,7 @@ class KeyExchange:
         self._keys = keys
         self._policy = policy
         self._metrics = metrics
-        self._nonces: dict[bytes, datetime] = {}
+        self._nonces: dict[InstanceId, dict[bytes, datetime]] = {}
         self._log = get_logger(kind="exchange")
 
     async def answer(self, signed_request: bytes) -> bytes:
@@ -127,15 +129,22 @@ class KeyExchange:
             raise NotPermittedError("service is revoked", instance=instance)
         if abs(now - request.requested_at) > self._profile.clock_skew + _REQUEST_LIFE:
             raise ReplayError("request is not fresh", instance=instance)
-        if request.nonce in self._nonces or len(self._nonces) >= _MAX_NONCES:
+        self._forget_nonces(now)
+        nonces = self._nonces.setdefault(instance, {})
+        if request.nonce in nonces:
             raise ReplayError("request was answered before", instance=instance)
-        self._nonces[request.nonce] = now
+        if len(nonces) >= _MAX_NONCES:
+            raise NotPermittedError("too many requests of this instance", instance=instance)
+        nonces[request.nonce] = now
+
+    def _forget_nonces(self, now: datetime) -> None:
+        """Drop nonces whose requests are not fresh any more; insertion order is time order."""
         limit = now - 2 * (self._profile.clock_skew + _REQUEST_LIFE)
-        while self._nonces:  # insertion order is time order
-            oldest = next(iter(self._nonces))
-            if self._nonces[oldest] >= limit:
-                break
-            del self._nonces[oldest]
+        for instance, nonces in list(self._nonces.items()):
+            while nonces and next(iter(nonces.values())) < limit:
+                del nonces[next(iter(nonces))]
+            if not nonces:
+                del self._nonces[instance]
 
 
 def refusal(word: str, detail: str) -> bytes:

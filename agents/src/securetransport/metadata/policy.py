@@ -24,17 +24,27 @@ class PolicyKeeper:
         clock: Clock,
         profile: Profile,
         administrators: AuthorityKeys,
+        authority: AuthorityKeys,
     ) -> None:
         self._document_store = document_store
         self._clock = clock
         self._profile = profile
         self._administrators = administrators
+        self._authority = authority
+        self._denied_version: Version | None = None
         self._version: Version | None = None
         self._refused: Version | None = None
         self._log = get_logger(kind="policy")
         self.acl: Acl | None = None
         self.deny = DenyList()
         self.published: StoredDocument | None = None
+
+    def foreign_users(self) -> frozenset[str]:
+        """Return the bus users of clients without the SDK."""
+        if self.acl is None:
+            return frozenset()
+        domain = self.acl.trust_domain
+        return frozenset(names.spiffe_id(domain, client) for client in self.acl.foreign)
 
     async def round(self, *, may_write: bool) -> None:
         """Read ACL and deny list; publish the broker policy if this instance may write.
@@ -82,10 +92,31 @@ class PolicyKeeper:
             raise RejectedDocumentError("the signed ACL is invalid", problem=str(err)) from err
 
     async def _read_deny_list(self) -> None:
+        """Take over a newer deny list; one that vanished, expired or is older denies as before.
+
+        Raises:
+            SecureTransportError: The stored one is not the authority's; the last one stays.
+        """
         stored = await self._document_store.read(names.KV_DENY_LIST)
-        if stored is None:
+        if stored is None or stored.document.version == self._denied_version:
             return
+        document = stored.document
         try:
-            self.deny = DenyList.from_bytes(stored.document.body)
+            body = documents.verify_document(
+                document,
+                self._authority.lookup,
+                kind=DocumentKind.DENY_LIST,
+                audience=documents.EVERYBODY,
+                # Its end does not end a denial: it is judged as of its own date.
+                at=document.created_at,
+                newest=self._denied_version,
+                skew=self._profile.clock_skew,
+            )
+            self.deny = DenyList.from_bytes(body)
         except ValueError as err:
             raise SecureTransportError("the deny list is damaged", path=names.KV_DENY_LIST) from err
+        except RejectedDocumentError as err:
+            raise SecureTransportError(
+                "the deny list is refused", path=names.KV_DENY_LIST, reason=str(err)
+            ) from err
+        self._denied_version = document.version

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -65,10 +65,14 @@ class MetadataMetrics:
         self._steps.labels(name).inc()
 
     def observe(
-        self, record: RotationRecord, census: Census, *, waiting_since: datetime | None
+        self,
+        record: RotationRecord,
+        census: Census,
+        now: datetime,
+        *,
+        waiting_since: datetime | None,
     ) -> None:
-        """Take over what one round saw."""
-        now = datetime.now(UTC)
+        """Take over what one round saw at ``now``."""
         self._completed.set(record.completed)
         self._issuers.set(len(record.live()))
         active = record.active
