@@ -302,7 +302,8 @@ def lab(session: Session) -> None:
 
 @gate("docs", 10)
 def docs(session: Session) -> None:
-    """Mkdocs, strict: no dead link, no page outside the map."""
+    """Mkdocs, strict: no dead link, no page outside the map; the page of roles is not old."""
+    run(session, "python", "tools/role_docs.py", "--check")
     run(session, "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(BUILD / "site"))
 
 

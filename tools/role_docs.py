@@ -19,7 +19,7 @@ _HEAD = """\
 
 Written by `tools/role_docs.py` from `roles/*/meta/argument_specs.yml`. What the inventory of the
 local platform sets is in `inventories/local/group_vars/all/platform.yml`, what follows from it in
-`layout.yml` beside it.
+`layout.yml` beside it. A role that has sections by platform follows `securetransport_platform`.
 """
 # Ansible's markup, C(code) V(value) O(option), as Markdown.
 _MARKUP = re.compile(r"\b[CVO]\(([^()]*)\)")
@@ -53,18 +53,27 @@ def rows(options: dict[str, Any], prefix: str = "") -> list[str]:
     return lines
 
 
-def render() -> str:
-    """Return the page."""
-    parts = [_HEAD]
-    for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
-        spec = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]
+def entry_points(specs: dict[str, Any]) -> list[str]:
+    """Return the text of one role: what holds on every platform, then each platform's own."""
+    parts: list[str] = []
+    for name, spec in specs.items():
+        if name != "main":
+            parts.append(f"\n### On platform `{name}`\n")
         parts.append(
-            f"\n## {path.parent.parent.name}\n\n{text_of(spec['short_description'])}.\n\n"
-            f"{text_of(spec['description'])}\n\n"
+            f"\n{text_of(spec['short_description'])}.\n\n{text_of(spec['description'])}\n\n"
             "| variable | type | default | what it is |\n|---|---|---|---|\n"
             + "\n".join(rows(spec["options"]))
             + "\n"
         )
+    return parts
+
+
+def render() -> str:
+    """Return the page."""
+    parts = [_HEAD]
+    for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
+        specs = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
+        parts += [f"\n## {path.parent.parent.name}\n", *entry_points(specs)]
     return "".join(parts)
 
 

@@ -73,10 +73,12 @@ class Platform:
     Attributes:
         state_dir: Its state directory; made by ``site.yml``.
         port_base: First of its ports.
+        inventory: The folder that says what it is, or a list of hosts with commas.
     """
 
     state_dir: Path
     port_base: int
+    inventory: Path | str = ROOT / "inventories" / "local"
 
     def play(self, name: str, *arguments: str, **variables: object) -> Play:
         """Run a playbook on it; check with ``Play.exit_code`` what came of it."""
@@ -91,6 +93,8 @@ class Platform:
             [
                 BIN / "ansible-playbook",
                 f"playbooks/{name}.yml",
+                "--inventory",
+                self.inventory,
                 "--extra-vars",
                 json.dumps(wanted),
                 *arguments,
@@ -130,8 +134,16 @@ class Platform:
             assert time.monotonic() < deadline, f"not {count} rotations in {seconds} s: {picture}"
             time.sleep(2)
 
+    def pids(self, cluster: str) -> dict[str, int]:
+        """Return the process id of each process of a cluster by its command line."""
+        folder = f"{self.state_dir}/{cluster}/"
+        return {command: pid for command, pid in self._running() if folder in command}
+
     def processes(self) -> list[str]:
         """Return the command lines of the processes that name the state directory."""
+        return [command for command, _pid in self._running()]
+
+    def _running(self) -> list[tuple[str, int]]:
         found = []
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             try:
@@ -139,5 +151,5 @@ class Platform:
             except OSError:
                 continue
             if str(self.state_dir) in command and "ansible-playbook" not in command:
-                found.append(command)
+                found.append((command, int(entry.parent.name)))
         return found

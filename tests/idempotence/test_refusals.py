@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from local_platform import Platform, free_port_base
+from local_platform import ROOT, Platform, free_port_base
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -19,20 +21,59 @@ def platform(tmp_path: Path) -> Platform:
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"local_platform_minimum_free_bytes": 2**60}, "MiB are needed"),
-        ({"local_platform_python": "/bin/true"}, "/bin/true"),
-        ({"local_platform_programs": ["no-such-program"]}, "no-such-program is missing"),
-        ({"local_platform_profile": "fast"}, "local_platform_profile"),
+        ({"local_platform_minimum_free_bytes": 2**60}, ["MiB are needed"]),
+        ({"securetransport_python": "/bin/true"}, ["/bin/true is no Python"]),
+        ({"local_platform_programs": ["no-such-program"]}, ["no-such-program is missing"]),
+        ({"securetransport_profile": "fast"}, ["securetransport_profile"]),
+        ({"securetransport_trust_domain": "other.example"}, ["both must be the same"]),
+        ({"securetransport_acl_file": "/no/such/acl.yml"}, ["/no/such/acl.yml"]),
+        (
+            {"nats_nodes": 1, "openbao_nodes": 2},
+            ["nats_nodes must be one of: 3, got: 1", "openbao_nodes must be one of: 1, 3, got: 2"],
+        ),
+        ({"openbao_servers": []}, ["openbao_nodes is 3, and openbao_servers has 0"]),
+        (
+            {"local_platform_profile": "test", "nats_client_port": 1, "nats_client_prot": 1},
+            [
+                "local_platform_profile is called securetransport_profile now",
+                "nats_client_port is called nats_servers[].client_port now",
+                "no role has the variable nats_client_prot",
+            ],
+        ),
+        ({"securetransport_platform": "kubernetes"}, ["is kubernetes; it must be one of: local"]),
     ],
 )
-def test_an_unfit_machine_is_refused_before_anything_is_made(
-    platform: Platform, variables: dict[str, object], words: str
+def test_what_cannot_work_is_refused_before_anything_is_made(
+    platform: Platform, variables: dict[str, object], words: list[str]
 ) -> None:
     refused = platform.play("site", **variables)
     assert refused.exit_code != 0
-    assert words in refused.text
+    assert [word for word in words if word not in refused.text] == []
     assert not platform.state_dir.exists()
     assert platform.processes() == []
+
+
+def test_check_mode_refuses_what_a_run_refuses(platform: Platform) -> None:
+    refused = platform.play("site", "--check", nats_nodes=2)
+    assert refused.exit_code != 0
+    assert "nats_nodes must be one of: 3, got: 2" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("name", "hosts", "missing"),
+    [
+        ("site", "authority,servers,box-3,", "services"),
+        ("verify", "localhost,", "authority, servers, services"),
+        ("down", "authority,box-2,services,", "servers"),
+        ("teardown", "box-1,box-2,box-3,", "authority, servers, services"),
+    ],
+)
+def test_an_inventory_without_the_clusters_is_refused(
+    platform: Platform, name: str, hosts: str, missing: str
+) -> None:
+    refused = replace(platform, inventory=hosts).play(name)
+    assert refused.exit_code != 0
+    assert f"the inventory has no host or group {missing};" in refused.text
 
 
 def test_a_path_too_long_for_a_socket_is_refused(platform: Platform) -> None:
@@ -40,6 +81,38 @@ def test_a_path_too_long_for_a_socket_is_refused(platform: Platform) -> None:
     refused = long.play("site")
     assert refused.exit_code != 0
     assert "too long for a Unix socket" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("name", "state_dir", "run_dir", "words"),
+    [
+        ("site", "relative/state", "~/run", "is not an absolute path"),
+        ("site", "/srv/a'b", "/srv/a*", "has a character"),
+        ("teardown", "relative/state", "~/run", "is not an absolute path"),
+        ("teardown", "/", "/.", "is not a directory of its own"),
+    ],
+)
+def test_a_path_that_programs_misread_is_refused(
+    platform: Platform, name: str, state_dir: str, run_dir: str, words: str
+) -> None:
+    told = {"local_platform_state_dir": state_dir, "local_platform_run_dir": run_dir}
+    refused = platform.play(name, **told)
+    assert refused.exit_code != 0
+    assert f"local_platform_state_dir: {state_dir} {words}" in refused.text
+    assert f"local_platform_run_dir: {run_dir} {words}" in refused.text
+
+
+def test_data_of_the_first_edition_are_found(platform: Platform, tmp_path: Path) -> None:
+    inventory = tmp_path / "ours" / "inventories" / "local"
+    shutil.copytree(ROOT / "inventories" / "local", inventory)
+    former = tmp_path / "ours" / ".state" / "local"
+    former.mkdir(parents=True)
+    (former / ".securetransport-local").touch()
+    told = {"local_platform_state_dir": "{{ inventory_dir }}/.state"}
+    refused = replace(platform, inventory=inventory).play("site", **told)
+    assert refused.exit_code != 0
+    assert f"the first edition kept the data of this inventory in {former}" in refused.text
+    assert not (inventory / ".state").exists()
 
 
 def test_a_directory_of_somebody_else_is_neither_used_nor_removed(platform: Platform) -> None:

@@ -5,11 +5,13 @@ The tests are steps of one story, in this order; each uses the platform that the
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from greeter import add_greeter, remove_greeter
 from local_platform import Platform, free_port_base
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,8 +20,11 @@ pytestmark = pytest.mark.timeout(480)
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """A platform that is removed at the end, whatever happened."""
-    made = Platform(tmp_path_factory.mktemp("site") / "state", free_port_base())
+    """A platform that is removed at the end, whatever happened; no path of it is plain."""
+    folder = tmp_path_factory.mktemp("site")
+    inventory = folder / "inventory"
+    shutil.copytree(ROOT / "inventories" / "local", inventory)
+    made = Platform(folder / "stäte [1]", free_port_base(), inventory)
     yield made
     made.play("teardown")
 
@@ -55,7 +60,7 @@ def test_the_second_run_changes_nothing(platform: Platform) -> None:
 
 
 def test_a_changed_acl_line_shows_only_its_consequences(platform: Platform, tmp_path: Path) -> None:
-    acl = (ROOT / "inventories" / "local" / "acl.yml").read_text(encoding="utf-8")
+    acl = (ROOT / "inventories" / "local" / "group_vars" / "acl.yml").read_text(encoding="utf-8")
     changed = acl.replace(
         '    subjects: ["gatekeeper.>"]\n    max_age_seconds: 3600',
         '    subjects: ["gatekeeper.>"]\n    max_age_seconds: 1800',
@@ -63,12 +68,24 @@ def test_a_changed_acl_line_shows_only_its_consequences(platform: Platform, tmp_
     assert changed != acl
     file = tmp_path / "acl.yml"
     file.write_text(changed, encoding="utf-8")
-    shown = platform.play("site", "--check", "--diff", openbao_config_acl_file=str(file))
+    shown = platform.play("site", "--check", "--diff", securetransport_acl_file=str(file))
     assert shown.exit_code == 0, shown.text[-5000:]
     assert "GATEKEEPER_STREAM" in shown.text
     tasks = shown.tasks_that_changed()
     assert tasks
     assert [task for task in tasks if "OpenBao" in task or "servers" in task] == []
+
+
+def test_a_third_service_needs_inventory_and_acl_only(platform: Platform) -> None:
+    add_greeter(Path(platform.inventory))
+    others = {**platform.pids("authority"), **platform.pids("servers"), **platform.pids("services")}
+    built = platform.play("site")
+    assert built.exit_code == 0, built.text[-5000:]
+    now = {**platform.pids("authority"), **platform.pids("servers"), **platform.pids("services")}
+    assert {command: now.get(command) for command in others} == others
+    added = [command for command in now if command not in others]
+    assert [command for command in added if "-m greeter" in command]
+    assert all("greeter-1" in command for command in added)
 
 
 def test_a_run_after_rotations_changes_nothing(platform: Platform) -> None:
@@ -83,6 +100,36 @@ def test_the_platform_is_what_site_builds(platform: Platform) -> None:
     verified = platform.play("verify")
     assert verified.exit_code == 0, verified.text[-5000:]
     assert verified.changed == 0
+
+
+def test_a_removed_agent_leaves_the_others_alone(platform: Platform) -> None:
+    before = platform.pids("services")
+    remove_greeter(Path(platform.inventory))
+    run = platform.play("site", "--limit", "services")
+    assert run.exit_code == 0, run.text[-5000:]
+    assert platform.pids("services") == {
+        command: pid for command, pid in before.items() if "greeter-1" not in command
+    }
+    assert not (platform.state_dir / "services" / "greeter-1").exists()
+
+
+def test_a_removed_cluster_leaves_the_others_alone(platform: Platform) -> None:
+    before = {**platform.pids("authority"), **platform.pids("servers")}
+    removed = platform.play("teardown", "--limit", "services")
+    assert removed.exit_code == 0, removed.text[-5000:]
+    assert platform.pids("services") == {}
+    assert not (platform.state_dir / "services").exists()
+    assert {**platform.pids("authority"), **platform.pids("servers")} == before
+    verified = platform.play("verify", "--limit", "authority,servers")
+    assert verified.exit_code == 0, verified.text[-5000:]
+
+
+def test_a_removed_cluster_is_built_again(platform: Platform) -> None:
+    before = {**platform.pids("authority"), **platform.pids("servers")}
+    built = platform.play("site")
+    assert built.exit_code == 0, built.text[-5000:]
+    assert platform.pids("services")
+    assert {**platform.pids("authority"), **platform.pids("servers")} == before
 
 
 def test_a_stopped_platform_leaves_no_process_and_keeps_its_data(platform: Platform) -> None:

@@ -38,7 +38,7 @@ from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.ports.bus import Connection, Credentials
 from servers import LOOPBACK, MakeNats, NatsServer
 
-ACL_FILE = Path(__file__).parents[3] / "inventories" / "local" / "acl.yml"
+ACL_FILE = Path(__file__).parents[3] / "inventories" / "local" / "group_vars" / "acl.yml"
 FOREIGN = """
 foreign:
   monitor:

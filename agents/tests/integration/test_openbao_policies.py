@@ -31,7 +31,7 @@ from securetransport.core.base.profile import PROFILES
 from securetransport.core.crypto import x509
 from servers import OpenBao
 
-ACL_FILE = Path(__file__).parents[3] / "inventories" / "local" / "acl.yml"
+ACL_FILE = Path(__file__).parents[3] / "inventories" / "local" / "group_vars" / "acl.yml"
 PROFILE = PROFILES["compressed"]
 DOMAIN = "securetransport.local"
 EVERYONE = ("admin", "auth-controller", "gatekeeper", "keeper", "metadata", "watcher")

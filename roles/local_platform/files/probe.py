@@ -1,11 +1,10 @@
 """Say in JSON what this machine lacks to carry one cluster of the local platform.
 
-Reads only. Arguments: one JSON object with ``state_dir``, ``minimum_free_bytes``, ``programs``,
-``modules``, ``minimum_python`` (two numbers), ``marker``. Prints ``{"problems": [line, ...]}``.
-The syntax is old on purpose: a too old Python must be able to say that it is one.
+Reads only. Argument: one JSON object with ``state_dir`` (an absolute path), ``minimum_free_bytes``,
+``programs``, ``marker`` and ``former_dir`` (empty, or where an older edition kept the data).
+Prints ``{"problems": [line, ...]}``.
 """
 
-import importlib.util
 import json
 import os
 import shutil
@@ -27,15 +26,6 @@ def find_problems(wanted):
     """Return one line for each thing that is not as it must be."""
     problems = []
     state_dir = wanted["state_dir"]
-    minimum = tuple(wanted["minimum_python"])
-    if sys.version_info[:2] < minimum:
-        problems.append(
-            "%s is Python %d.%d, the agents need %d.%d or later; set local_platform_python"
-            % ((sys.executable,) + tuple(sys.version_info[:2]) + minimum)
-        )
-    for name in wanted["modules"]:
-        if importlib.util.find_spec(name) is None:
-            problems.append("%s cannot import %s; install it there" % (sys.executable, name))
     for path in wanted["programs"]:
         if shutil.which(path) is None:
             problems.append("program %s is missing; install it or name another" % path)
@@ -56,6 +46,13 @@ def find_problems(wanted):
     if os.path.isdir(state_dir) and os.listdir(state_dir) and not is_ours:
         problems.append(
             "%s is not empty and was not made by this role; name another directory" % state_dir
+        )
+    former = wanted["former_dir"]
+    if former and not is_ours and os.path.isfile(os.path.join(former, wanted["marker"])):
+        problems.append(
+            "the first edition kept the data of this inventory in %s, and they are there; go on"
+            " with them by local_platform_state_dir: %s, or remove them by teardown.yml with that"
+            % (former, former)
         )
     return problems
 

@@ -24,7 +24,7 @@ path "sys/policies/acl/*" { capabilities = ["create", "read", "update", "delete"
 path "auth/approle/role" { capabilities = ["list"] }
 path "auth/approle/role/*" { capabilities = ["create", "read", "update", "delete", "list"] }
 
-# The root, and what leafs may say. The issuers of nats_int belong to metadata.
+# The root, and what leaf certificates may say. The issuers of nats_int belong to metadata.
 path "pki/root/generate/internal" { capabilities = ["create", "update"] }
 path "pki/issuers" { capabilities = ["list"] }
 path "pki/issuer/+" { capabilities = ["read"] }

@@ -170,5 +170,5 @@ def test_check_diff_explain_and_matrix_of_a_good_file(tmp_path: Path, run: Run) 
 
 
 def test_the_demo_file_is_accepted(run: Run) -> None:
-    demo = Path(__file__).parents[5] / "inventories" / "local" / "acl.yml"
+    demo = Path(__file__).parents[5] / "inventories" / "local" / "group_vars" / "acl.yml"
     assert run("check", str(demo), "--profile", "production").returncode == 0
