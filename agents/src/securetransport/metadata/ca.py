@@ -1,7 +1,7 @@
 """The CA rotation as a loop: observe, decide, carry out one step, observe again.
 
 What is safe is decided by :func:`securetransport.core.decisions.ca.decide.decide`; this module only
-looks and acts. Every transition is written to the record before it is carried out.
+looks and acts. Every intent is written to the record before it is carried out.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from pydantic import ValidationError
 from securetransport.core.base import names
 from securetransport.core.base.errors import ConflictError, SecureTransportError
 from securetransport.core.base.profile import Profile
-from securetransport.core.decisions.ca import decide as rules
-from securetransport.core.decisions.ca import gates
+from securetransport.core.decisions.ca import gates, steps
 from securetransport.core.decisions.ca.bundle import lifetime, renewal_window, wanted_bundle
+from securetransport.core.decisions.ca.decide import decide
 from securetransport.core.decisions.ca.observation import Observation, PublishedBundle
 from securetransport.core.decisions.ca.record import CaEpoch, Excuse, Issuer, RotationRecord
+from securetransport.core.decisions.ca.steps import Step
+from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats.attestation import KeeperAttestation
 from securetransport.core.formats.body import DocumentKind
 from securetransport.core.formats.trust_bundle import EpochState, TrustBundle
@@ -42,7 +44,7 @@ class CaState:
 
     record: RotationRecord
     observation: Observation
-    step: rules.Step
+    step: Step | Wait
     stored: StoredDocument | None
     waiting_since: datetime | None
 
@@ -99,7 +101,7 @@ class CaRotation:
         """
         for _ in range(32):  # more steps than any start needs; a mistake must not spin
             step = await self._once()
-            if step is None or isinstance(step, rules.Wait):
+            if step is None or isinstance(step, Wait):
                 return
         self._log.warning("many_steps", reason="32 steps in one round")
 
@@ -107,7 +109,7 @@ class CaRotation:
         """Give the lease up, so that a standby need not wait for its end."""
         await self._recorder.release()
 
-    async def _once(self) -> rules.Step | None:
+    async def _once(self) -> Step | Wait | None:
         """Carry out one step; ``None`` when another instance holds the lease."""
         try:
             record = await self._recorder.hold(await self._recorder.read())
@@ -118,9 +120,9 @@ class CaRotation:
         if record is None:
             return None
         observation, stored = await self._observe(record)
-        step = rules.decide(observation, record, self._profile)
+        step = decide(observation, record, self._profile)
         self._remember(record, observation, step, stored)
-        if isinstance(step, rules.Wait):
+        if isinstance(step, Wait):
             return step
         try:
             await self._act(step, record, observation)
@@ -142,6 +144,7 @@ class CaRotation:
             published=_published(stored),
             keepers=keepers,
             report=self._evidence.report,
+            report_received_at=self._evidence.report_received_at,
             members=dict(self._evidence.members),
             admin_user=self._admin_user,
             foreign_users=self._foreign_users(),
@@ -162,13 +165,13 @@ class CaRotation:
         self,
         record: RotationRecord,
         observation: Observation,
-        step: rules.Step,
+        step: Step | Wait,
         stored: StoredDocument | None,
     ) -> None:
-        waits = isinstance(step, rules.Wait) and bool(step.waits_for)
+        waits = isinstance(step, Wait) and bool(step.waits_for)
         before = self.state.waiting_since if self.state else None
         since = (before or observation.now) if waits else None
-        if waits and before is None and isinstance(step, rules.Wait):
+        if waits and before is None and isinstance(step, Wait):
             self._log.info(
                 "rotation_holds", step=step.step, epoch=step.epoch, reason="; ".join(step.waits_for)
             )
@@ -177,32 +180,37 @@ class CaRotation:
             record, gates.census(observation), observation.now, waiting_since=since
         )
 
-    async def _act(self, step: rules.Step, record: RotationRecord, seen: Observation) -> None:
-        """Carry out one step; the order inside each is record first, world second."""
+    async def _act(  # noqa: C901  # one case per step
+        self, step: Step, record: RotationRecord, seen: Observation
+    ) -> None:
+        """Carry out one step: a write of the record, or one effect that the record asks for."""
         match step:
-            case rules.Plan(epoch):
+            case steps.Plan(epoch):
                 await self._recorder.write(record.planned(epoch, seen.now))
                 self._done("plan", epoch, seen)
-            case rules.Prepare(entry):
+            case steps.Prepare(entry):
                 await self._prepared("prepare", entry, await self._mount.make(entry), record, seen)
-            case rules.Adopt(entry, left):
+            case steps.NameIssuer(left, name):
+                await self._mount.name(left, name)
+                self._done("name_issuer", None, seen, (name,))
+            case steps.Adopt(entry, left):
                 issuer = issuer_facts(left.issuer_id, left.certificate)
                 await self._prepared("adopt", entry, issuer, record, seen)
-            case rules.RemoveIssuer(left):
+            case steps.RemoveIssuer(left):
                 await self._mount.remove(left)
-                self._done("remove_issuer", None, seen, (left.name or left.issuer_id,))
-            case rules.SetUsage(left, may_issue, make_default):
+                self._done("remove_issuer", None, seen, (left.made_as or left.issuer_id,))
+            case steps.SetUsage(left, may_issue, make_default):
                 await self._mount.set_usage(left, may_issue=may_issue, make_default=make_default)
                 word = "allow_issuing" if may_issue else "stop_issuing"
-                self._done(word, None, seen, (left.name,))
-            case rules.Publish():
+                self._done(word, None, seen, (left.made_as,))
+            case steps.Publish():
                 await self._publish(record, seen)
-            case rules.Move(entry, state, missing):
+            case steps.Move(entry, state, missing):
                 changed = record.replaced(entry.moved(state, seen.now))
                 await self._write(changed, state.value, entry, missing, seen)
-            case rules.Activate():
+            case steps.Activate():
                 await self._activate(step, record, seen)
-            case rules.Demote(entry, missing):
+            case steps.Demote(entry, missing):
                 members = sum(gates.census(seen).by_epoch.values())
                 window = renewal_window(entry, seen.now, self._profile, members)
                 changed = record.model_copy(update={"renewal": window})
@@ -231,7 +239,7 @@ class CaRotation:
         self._done("publish", None, seen, (str(stored.document.version),))
 
     async def _activate(
-        self, step: rules.Activate, record: RotationRecord, seen: Observation
+        self, step: steps.Activate, record: RotationRecord, seen: Observation
     ) -> None:
         changed = record.replaced(step.epoch.moved(EpochState.ACTIVE, seen.now))
         if step.previous is not None:

@@ -39,6 +39,7 @@ class EvidenceStore:
         self._issuers: tuple[Issuer, ...] = ()
         self.members: dict[InstanceId, MemberAttestation] = {}
         self.report: ServerReport | None = None
+        self.report_received_at: datetime | None = None
         self.refused = 0
 
     def know_issuers(self, issuers: Iterable[Issuer]) -> None:
@@ -80,7 +81,7 @@ class EvidenceStore:
         """Take in one report of the watcher.
 
         Raises:
-            RejectedDocumentError: It is not the watcher's, or older than the one in hand.
+            RejectedDocumentError: It is not the watcher's, or dated in the future.
         """
         document = documents.decode(data)
         body = await self._verified(document, DocumentKind.SERVER_REPORT, now)
@@ -90,8 +91,14 @@ class EvidenceStore:
             report = ServerReport.from_bytes(body)
         except ValidationError as err:
             raise RejectedDocumentError("server report has an invalid body") from err
+        if report.reported_at - now > self._profile.clock_skew:
+            raise RejectedDocumentError(
+                "server report is dated in the future; compare the watcher's clock with ours",
+                signer=document.signer,
+                seconds=round((report.reported_at - now).total_seconds(), 1),
+            )
         if self.report is None or report.reported_at > self.report.reported_at:
-            self.report = report
+            self.report, self.report_received_at = report, now
 
     async def _verified(self, document: SignedDocument, kind: DocumentKind, now: datetime) -> bytes:
         key = await self._keys.find(InstanceId(document.signer), document.key_id, now)

@@ -55,6 +55,7 @@ class IssuerMount:
             )
             if facts is None:
                 continue
+            facts = await self._with_key_name(facts)
             self._facts[issuer_id] = facts
             found.append(_mount_issuer(issuer_id, facts, is_default=issuer_id == default))
         return tuple(found)
@@ -91,9 +92,13 @@ class IssuerMount:
         await self._configure(str(ids[0]), epoch.issuer_name, may_issue=False)
         return issuer_facts(str(ids[0]), x509.pem_to_der(certificate))
 
+    async def name(self, issuer: MountIssuer, name: str) -> None:
+        """Give an issuer its name, and stop it signing."""
+        await self._configure(issuer.issuer_id, name, may_issue=False)
+
     async def set_usage(self, issuer: MountIssuer, *, may_issue: bool, make_default: bool) -> None:
         """Let an issuer sign or stop it; with ``make_default``, roles sign with it."""
-        await self._configure(issuer.issuer_id, issuer.name, may_issue=may_issue)
+        await self._configure(issuer.issuer_id, issuer.made_as, may_issue=may_issue)
         if make_default:
             await self._store.write(
                 f"{self._mount}/config/issuers",
@@ -105,6 +110,13 @@ class IssuerMount:
         await self._store.delete(f"{self._mount}/issuer/{issuer.issuer_id}")
         if issuer.key_id:
             await self._store.delete(f"{self._mount}/key/{issuer.key_id}")
+
+    async def _with_key_name(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Return an issuer's facts; one without a name is known by the name of its key."""
+        if facts.get("issuer_name") or not facts.get("key_id"):
+            return facts
+        key = await self._store.read(f"{self._mount}/key/{facts['key_id']}") or {}
+        return facts | {"key_name": key.get("key_name")}
 
     async def _sign(self, epoch: EpochNumber, csr: str) -> str:
         schedule = self._profile.ca_schedule
@@ -135,7 +147,10 @@ class IssuerMount:
         )
 
     async def _remove_orphan_keys(self) -> None:
-        """Delete keys of no issuer: what a preparation left that crashed before its import."""
+        """Delete keys of no issuer: what a preparation left that crashed before its import.
+
+        OpenBao gives the public half of a key only when it makes it, so such a key is of no use.
+        """
         used = {issuer.key_id for issuer in await self.list()}
         for key_id in await self._store.list(f"{self._mount}/keys"):
             if key_id not in used:
@@ -162,6 +177,7 @@ def _mount_issuer(issuer_id: str, facts: dict[str, Any], *, is_default: bool) ->
         issuer_id=issuer_id,
         name=str(facts.get("issuer_name") or ""),
         key_id=str(facts.get("key_id") or ""),
+        key_name=str(facts.get("key_name") or ""),
         certificate=x509.pem_to_der(str(facts["certificate"])),
         may_issue=_ISSUING in words,
         is_default=is_default,

@@ -7,11 +7,11 @@ from typing import Any
 
 from securetransport.core.base.names import InstanceId
 from securetransport.core.base.profile import Profile
-from securetransport.core.decisions.ca import decide as rules
 from securetransport.core.decisions.ca import gates
 from securetransport.core.decisions.ca.observation import MemberAttestation
 from securetransport.core.decisions.ca.record import CaEpoch
 from securetransport.core.decisions.topic_keys import wanted_epochs
+from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats.attestation import KeeperAttestation
 from securetransport.core.formats.server_report import ServerObservation
 from securetransport.metadata.ca import CaState
@@ -70,7 +70,7 @@ def _epoch(entry: CaEpoch, counted: gates.Census) -> dict[str, Any]:
 
 def _step(state: CaState) -> dict[str, Any]:
     step = state.step
-    if not isinstance(step, rules.Wait):
+    if not isinstance(step, Wait):
         return {"step": type(step).__name__.lower(), "waits_for": [], "epoch": None}
     return {
         "step": step.step,

@@ -1,4 +1,5 @@
-"""Decisions: pure functions from what was observed to the one next step.
+"""What comes next: pure decisions over an observation, one package or module per loop.
 
-``ca`` (rotation of the intermediate CA), ``topic_keys``, ``server_files`` (a server's files).
+Each answers with one typed step or with :class:`~securetransport.core.decisions.wait.Wait`, knows
+nothing of sockets and files, and is called again after every step.
 """

@@ -23,8 +23,6 @@ class EpochState(StrEnum):
     CONFIRMED = "confirmed"
     ACTIVE = "active"
     LEGACY = "legacy"
-    DRAINING = "draining"
-    CLOSED = "closed"
     RETIRED = "retired"
     DESTROYED = "destroyed"
     ABANDONED = "abandoned"
@@ -36,13 +34,9 @@ TRUSTED_STATES = frozenset(
         EpochState.CONFIRMED,
         EpochState.ACTIVE,
         EpochState.LEGACY,
-        EpochState.DRAINING,
     }
 )
-"""States in which servers and members accept an epoch's leaf certificates.
-
-``closed`` (servers refuse, members still trust) needs a second list and arrives with draining.
-"""
+"""States in which servers and members accept an epoch's leaf certificates."""
 
 
 class TrustedIssuer(Document):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,8 +13,9 @@ from world import START, World
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import RotationError
 from securetransport.core.base.profile import PROFILES
-from securetransport.core.decisions.ca import decide as rules
+from securetransport.core.decisions.ca import gates, steps
 from securetransport.core.decisions.ca.record import Holder, RotationRecord, lease_is_free
+from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats.trust_bundle import EpochState
 
 SECOND = timedelta(seconds=1)
@@ -71,7 +73,7 @@ def test_a_keeper_that_does_not_attest_holds_the_rotation(world: World) -> None:
     world.run(70 * SECOND)
     step = world.decide()
     assert world.active() == before
-    assert isinstance(step, rules.Wait)
+    assert isinstance(step, Wait)
     assert any("nats-2" in line for line in step.waits_for)
 
 
@@ -81,7 +83,7 @@ def test_a_member_that_does_not_follow_holds_the_rotation(world: World) -> None:
     world.run(70 * SECOND)
     step = world.decide()
     assert world.active() == before
-    assert isinstance(step, rules.Wait)
+    assert isinstance(step, Wait)
     assert any("gatekeeper/1" in line for line in step.waits_for)
 
 
@@ -91,7 +93,7 @@ def test_a_leaf_that_nobody_attested_holds_the_rotation(world: World) -> None:
     world.run(70 * SECOND)
     step = world.decide()
     assert world.active() == before
-    assert isinstance(step, rules.Wait)
+    assert isinstance(step, Wait)
     assert any("not attested" in line for line in step.waits_for)
 
 
@@ -119,7 +121,7 @@ def test_silent_watcher_is_unknown_not_yes(world: World) -> None:
 def test_deadline_lets_it_pass_and_names_what_was_missing(world: World) -> None:
     before = world.active()
     world.members[0].follows = False
-    deadline = rules.deadline_of(world.record, world.profile)
+    deadline = gates.deadline_of(world.record, world.profile)
     assert deadline is not None
     world.run(deadline - world.now + 5 * SECOND)
     assert world.active() > before
@@ -144,10 +146,28 @@ def test_demotion_waits_for_every_server_to_serve_the_active_epoch(world: World)
     world.authority()
     world.run(5 * SECOND)
     assert world.active() == following
-    assert not rules.is_demoted(world.record)
+    assert not world.record.is_demoted
     stuck.keeper_works = True
     world.run(3 * SECOND)
-    assert rules.is_demoted(world.record)
+    assert world.record.is_demoted
+
+
+def test_a_server_that_the_report_does_not_name_holds_the_demotion(world: World) -> None:
+    """Rule 4, gates rule 2: unknown is never yes."""
+    schedule = world.profile.ca_schedule
+    following = EpochNumber(world.active() + 1)
+    world.run(schedule.start_of(following) - world.now)
+    world.authority()
+    assert world.active() == following
+    world.everybody_else()
+    world.reported = ("nats-1", "nats-2")
+    step = world.authority()
+    assert isinstance(step, Wait)
+    assert step.step == "demote"
+    assert step.waits_for == ("server nats-3: not in the watcher's report",)
+    world.reported = ("nats-1", "nats-2", "nats-3")
+    world.authority()
+    assert world.record.is_demoted
 
 
 def test_legacy_issuers_cannot_issue(world: World) -> None:
@@ -201,15 +221,91 @@ def test_a_crashed_preparation_is_adopted(world: World) -> None:
     following = EpochNumber(world.active() + 1)
     world.run(schedule.start_of(following) - world.profile.ca_lead - world.now)
     step = world.decide()
-    assert isinstance(step, rules.Plan)
+    assert isinstance(step, steps.Plan)
     world.act(step)
     prepare = world.decide()
-    assert isinstance(prepare, rules.Prepare)
+    assert isinstance(prepare, steps.Prepare)
     world.make_issuer(prepare.epoch)  # made in OpenBao, then the process died
-    assert isinstance(world.decide(), rules.Adopt)
+    assert isinstance(world.decide(), steps.Adopt)
     world.run(30 * SECOND)
     assert world.active() == following
     assert len([name for name in world.mount if f"e{following}-" in name]) == 1
+
+
+def _until_prepare(world: World) -> steps.Prepare:
+    """Let time pass until the next epoch is to be made; its intent is in the record then."""
+    following = EpochNumber(world.active() + 1)
+    start = world.profile.ca_schedule.start_of(following)
+    world.run(start - world.profile.ca_lead - world.now)
+    step = world.decide()
+    assert isinstance(step, steps.Plan)
+    world.act(step)
+    prepare = world.decide()
+    assert isinstance(prepare, steps.Prepare)
+    return prepare
+
+
+def test_the_intent_is_recorded_before_openbao_is_touched(world: World) -> None:
+    """Rule 3d: the name of what will be made is in the record while the mount is untouched."""
+    before = dict(world.mount)
+    prepare = _until_prepare(world)
+    recorded = world.record.find(prepare.epoch.epoch)
+    assert world.mount == before
+    assert recorded is not None
+    assert recorded.state is EpochState.PLANNED
+    assert recorded.issuer_name == prepare.epoch.issuer_name
+
+
+@pytest.mark.parametrize("effects", [0, 1, 2, 3])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_preparation_that_crashed_anywhere_leaves_nothing_nameless(
+    world: World, effects: int, *, is_first: bool
+) -> None:
+    """Rules 1 and 3d: key, import, name, record; whatever was the last, it is one issuer's."""
+    if is_first:
+        world = World()
+        step = world.decide()
+        assert isinstance(step, steps.Plan)
+        world.act(step)
+    else:
+        _until_prepare(world)
+    prepare = world.decide()
+    assert isinstance(prepare, steps.Prepare)
+    known = {entry.issuer_name for entry in world.record.live()}
+    world.make_issuer(prepare.epoch, effects)
+    assert all(issuer.made_as in known for issuer in world.mount.values())
+    world.authority()
+    assert all(issuer.name in known for issuer in world.mount.values())
+    world.everybody_else()
+    world.run(30 * SECOND)
+    assert world.active() == prepare.epoch.epoch
+    named = [entry for entry in world.mount.values() if entry.name == prepare.epoch.issuer_name]
+    assert len(named) == 1
+    removed = [step for _at, step in world.steps if isinstance(step, steps.RemoveIssuer)]
+    assert not removed, "what a crash left was thrown away"
+
+
+def test_what_a_crash_left_may_not_sign_before_its_epoch_is_active(world: World) -> None:
+    prepare = _until_prepare(world)
+    world.make_issuer(prepare.epoch, effects=2)
+    step = world.decide()
+    assert isinstance(step, steps.NameIssuer)
+    world.act(step)
+    left = next(entry for entry in world.mount.values() if entry.name == step.name)
+    assert not left.may_issue
+    assert isinstance(world.decide(), steps.Adopt)
+
+
+def test_a_leftover_without_its_key_is_removed_not_adopted(world: World) -> None:
+    """Rule 3d: an issuer that can never sign is none."""
+    prepare = _until_prepare(world)
+    facts = world.make_issuer(prepare.epoch)
+    left = world.mount[facts.issuer_id]
+    world.mount[facts.issuer_id] = replace(left, key_id="", key_name="")
+    step = world.decide()
+    assert isinstance(step, steps.RemoveIssuer)
+    world.act(step)
+    assert isinstance(world.decide(), steps.Prepare)
 
 
 def test_issuers_that_no_record_names_are_removed(world: World) -> None:
@@ -217,14 +313,14 @@ def test_issuers_that_no_record_names_are_removed(world: World) -> None:
     assert stray is not None
     world.make_issuer(stray.model_copy(update={"epoch": 7, "attempt": 3}))
     step = world.decide()
-    assert isinstance(step, rules.RemoveIssuer)
+    assert isinstance(step, steps.RemoveIssuer)
     assert step.issuer.name == "e7-a3"
 
 
 def test_bundle_is_signed_again_before_it_expires(world: World) -> None:
     world.run(3 * MINUTE)
     for at, step in world.steps:
-        if isinstance(step, rules.Publish):
+        if isinstance(step, steps.Publish):
             last = at
     assert world.now - last <= world.profile.leaf_validity / 2
 
@@ -262,16 +358,16 @@ def test_no_interruption_breaks_an_invariant(downs: list[tuple[str, int, int]]) 
 @settings(max_examples=25, deadline=None)
 @given(crashes=st.sets(st.integers(min_value=0, max_value=60), max_size=12))
 def test_a_crash_after_any_step_is_resumed(crashes: set[int]) -> None:
-    """The step's record write happened, its effect on OpenBao did not, or the other way round."""
+    """A step that did not happen, or a preparation of which only its first effects did."""
     world = World()
     number = 0
     for _ in range(220):
         for _ in range(32):
             step = world.decide()
-            if isinstance(step, rules.Wait):
+            if isinstance(step, Wait):
                 break
-            if number in crashes and isinstance(step, rules.Prepare):
-                world.make_issuer(step.epoch)
+            if number in crashes and isinstance(step, steps.Prepare):
+                world.make_issuer(step.epoch, effects=number % 4)
             elif number not in crashes:
                 world.act(step)
             number += 1

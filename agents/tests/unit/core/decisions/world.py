@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import Fingerprint, InstanceId, issuer_common_name
 from securetransport.core.base.profile import MAX_LIVE_ISSUERS, PROFILES, Profile
-from securetransport.core.decisions.ca import decide as rules
+from securetransport.core.decisions.ca import steps
 from securetransport.core.decisions.ca.bundle import lifetime, renewal_window, wanted_bundle
+from securetransport.core.decisions.ca.decide import decide
 from securetransport.core.decisions.ca.observation import (
     MemberAttestation,
     MountIssuer,
@@ -22,6 +23,8 @@ from securetransport.core.decisions.ca.observation import (
     PublishedBundle,
 )
 from securetransport.core.decisions.ca.record import CaEpoch, Excuse, Issuer, RotationRecord
+from securetransport.core.decisions.ca.steps import Step
+from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats.attestation import Attestation, KeeperAttestation
 from securetransport.core.formats.body import Version
 from securetransport.core.formats.server_report import (
@@ -76,7 +79,8 @@ class World:
     servers: dict[str, Server] = field(default_factory=lambda: {name: Server() for name in SERVERS})
     members: list[Member] = field(default_factory=list)
     watcher_works: bool = True
-    steps: list[tuple[datetime, rules.Step]] = field(default_factory=list)
+    reported: tuple[str, ...] = SERVERS
+    steps: list[tuple[datetime, Step | Wait]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     # --- what tests call ---------------------------------------------------------------------
@@ -93,19 +97,19 @@ class World:
             self.everybody_else()
             self.now += tick
 
-    def authority(self) -> rules.Step:
+    def authority(self) -> Step | Wait:
         """Act until a step waits, as the authority's round does."""
         for _ in range(32):
             step = self.decide()
             self.steps.append((self.now, step))
-            if isinstance(step, rules.Wait):
+            if isinstance(step, Wait):
                 return step
             self.act(step)
             self.check()
         raise AssertionError(f"32 steps without rest: {self.steps[-4:]}")
 
-    def decide(self) -> rules.Step:
-        return rules.decide(self.observe(), self.record, self.profile)
+    def decide(self) -> Step | Wait:
+        return decide(self.observe(), self.record, self.profile)
 
     def everybody_else(self) -> None:
         """Keepers and members follow the published bundle."""
@@ -144,53 +148,62 @@ class World:
             published=self.published,
             keepers={name: self._keeper(name, server) for name, server in self.servers.items()},
             report=self._report(),
+            report_received_at=self.now,
             members={
                 member.name: self._attestation(member) for member in self.members if member.attested
             },
             admin_user=ADMIN_USER,
         )
 
-    def act(self, step: rules.Step) -> None:  # noqa: C901  # one case per step
+    def act(self, step: Step) -> None:  # noqa: C901  # one case per step
         match step:
-            case rules.Plan(epoch):
+            case steps.Plan(epoch):
                 self.record = self.record.planned(epoch, self.now)
-            case rules.Prepare(entry):
+            case steps.Prepare(entry):
                 issuer = self.make_issuer(entry)
                 self._replace(entry.moved(EpochState.PREPARED, self.now, issuer))
-            case rules.Adopt(entry, left):
+            case steps.NameIssuer(left, name):
+                self.mount[left.issuer_id] = replace(left, name=name, may_issue=False)
+            case steps.Adopt(entry, left):
                 issuer = self._facts(entry, left.issuer_id)
                 self._replace(entry.moved(EpochState.PREPARED, self.now, issuer))
-            case rules.RemoveIssuer(left):
+            case steps.RemoveIssuer(left):
                 del self.mount[left.issuer_id]
-            case rules.SetUsage(left, may_issue, make_default):
+            case steps.SetUsage(left, may_issue, make_default):
                 self._set_usage(left, may_issue=may_issue, make_default=make_default)
-            case rules.Publish():
+            case steps.Publish():
                 self._publish()
-            case rules.Move(entry, state, missing):
+            case steps.Move(entry, state, missing):
                 self._replace(entry.moved(state, self.now))
                 self._excuse(entry, state, missing)
-            case rules.Activate(entry, previous, missing):
+            case steps.Activate(entry, previous, missing):
                 if not missing:
                     self._check_trust_before_use(entry.epoch)
                 self._replace(entry.moved(EpochState.ACTIVE, self.now))
                 if previous is not None:
                     self._replace(previous.moved(EpochState.LEGACY, self.now))
                 self._excuse(entry, "activate", missing)
-            case rules.Demote(entry, _missing):
+            case steps.Demote(entry, _missing):
                 window = renewal_window(entry, self.now, self.profile, len(self.members))
                 self.record = self.record.model_copy(update={"renewal": window})
 
-    def make_issuer(self, entry: CaEpoch) -> Issuer:
-        issuer_id = f"id-{entry.issuer_name}"
-        facts = self._facts(entry, issuer_id)
-        self.mount[issuer_id] = MountIssuer(
-            issuer_id=issuer_id,
-            name=entry.issuer_name,
-            key_id=f"key-{entry.issuer_name}",
-            certificate=facts.certificate,
-            may_issue=False,
-            is_default=not self.mount,
-        )
+    def make_issuer(self, entry: CaEpoch, effects: int = 3) -> Issuer:
+        """Make an issuer as OpenBao does; a crash leaves the first ``effects`` of its three.
+
+        They are a key under the recorded name, an issuer that is imported without a name and with
+        every usage, and its name and usage.
+        """
+        facts = self._facts(entry, f"id-{entry.issuer_name}")
+        if effects >= 2:
+            self.mount[facts.issuer_id] = MountIssuer(
+                issuer_id=facts.issuer_id,
+                name=entry.issuer_name if effects == 3 else "",
+                key_id=f"key-{entry.issuer_name}",
+                key_name=entry.issuer_name,
+                certificate=facts.certificate,
+                may_issue=effects == 2,
+                is_default=not self.mount,
+            )
         return facts
 
     def check(self) -> None:
@@ -242,7 +255,7 @@ class World:
         )
 
     def _check_trust_before_use(self, epoch: EpochNumber) -> None:
-        if rules.is_cold(self.record, self.now):
+        if self.record.is_cold(self.now):
             return
         for name, server in self.servers.items():
             if server.is_up and not _trusts(server.bundle, epoch):
@@ -272,7 +285,9 @@ class World:
         return ServerReport(
             reported_at=self.now,
             servers=tuple(
-                self._server(name, server) for name, server in sorted(self.servers.items())
+                self._server(name, server)
+                for name, server in sorted(self.servers.items())
+                if name in self.reported
             ),
         )
 

@@ -1,19 +1,26 @@
 """When a step is safe: each gate returns the evidence that is missing, one line per item.
 
 An empty answer means the gate is open. Gates look at evidence only; the passing of time alone never
-opens one (the deadline, which is a decision to go on without evidence, belongs to ``decide``).
+opens one. The deadline, which is a decision to go on without evidence, is rule 7 of ``decide``.
 
 Rules:
 
 1. A server confirms a trust set D by three things together: its keeper attests D and saw it
    served, no RELOAD error, and an outside probe of client and route port lists exactly its names.
 2. A server silent for ``SILENT_AFTER`` and absent from every peer's routes does not gate: its
-   keeper fetches before it starts again.
-3. Every connection's leaf must be in an attestation of D that is younger than the connection.
+   keeper fetches before it starts again. A server that the report does not name is *unknown*, not
+   absent, and gates.
+3. Every connection's leaf must be in an attestation of D that is younger than the connection, up to
+   the accepted disagreement of clocks: the two instants come from two servers. (The leaf's key
+   lives in one process, whose trust set never goes back, so that allowance hides nothing.)
    A leaf nobody attested counts against every epoch.
-4. Evidence older than what it shall show, or than ``EVIDENCE_AGE``, is no evidence.
-5. An administrator's connection younger than ``SHORT_CONNECTION`` does not gate. Foreign users are
-   counted apart: for them trust is assumed, and said to be.
+4. Evidence older than what it shall show, or than ``EVIDENCE_AGE``, is no evidence; nor is one from
+   the future, which says that the judging clock was set back. Its age is counted from its arrival,
+   by the clock of whoever judges.
+5. An administrator's connection younger than ``SHORT_CONNECTION`` does not gate; one that seems to
+   begin later than clocks may disagree is not young. Foreign users are counted apart: for them
+   trust is assumed, and said to be.
+6. A census is complete when a fresh report knows the connections of every server that gates.
 """
 
 from __future__ import annotations
@@ -26,7 +33,9 @@ from typing import Final
 
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import Fingerprint
+from securetransport.core.base.profile import Profile
 from securetransport.core.decisions.ca.observation import MemberAttestation, Observation
+from securetransport.core.decisions.ca.record import RotationRecord
 from securetransport.core.formats.attestation import KeeperAttestation
 from securetransport.core.formats.server_report import ServerConnection, ServerObservation
 from securetransport.core.formats.trust_bundle import TrustBundle
@@ -35,8 +44,20 @@ from securetransport.core.trust import bundle as trust
 SILENT_AFTER: Final = timedelta(seconds=10)
 EVIDENCE_AGE: Final = timedelta(seconds=5)
 SHORT_CONNECTION: Final = timedelta(seconds=10)
-CLOCK_TOLERANCE: Final = timedelta(seconds=1)
-"""Servers and the authority have different clocks; "attested since it connected" allows for it."""
+_NOT_REPORTED: Final = "server {server}: not in the watcher's report"
+
+
+def deadline_of(record: RotationRecord, profile: Profile) -> datetime | None:
+    """Return the last instant at which the active issuer can still give a full leaf (rule 7)."""
+    active = record.active
+    if active is None or active.issuer is None:
+        return None
+    return active.issuer.not_after - profile.leaf_validity - profile.retire_margin
+
+
+def is_past(deadline: datetime | None, now: datetime) -> bool:
+    """Tell whether a gate is passed without its evidence; never without a deadline."""
+    return deadline is not None and now >= deadline
 
 
 def servers_confirm(seen: Observation, bundle: TrustBundle, since: datetime) -> tuple[str, ...]:
@@ -66,7 +87,10 @@ def servers_present(seen: Observation, common_name: str, since: datetime) -> tup
     lines: list[str] = []
     for server in sorted(seen.keepers):
         found = _find(seen, server)
-        if found is None or _is_absent(found):
+        if found is None:
+            lines.append(_NOT_REPORTED.format(server=server))
+            continue
+        if _is_absent(found):
             continue
         for port, issuer in (
             ("client", found.served_issuer),
@@ -86,8 +110,17 @@ def keepers_attest(seen: Observation, bundle: TrustBundle) -> tuple[str, ...]:
     )
 
 
-def members_confirm(seen: Observation, bundle: TrustBundle, since: datetime) -> tuple[str, ...]:
-    """Return what is missing until every connected member verifies with ``bundle``."""
+def members_confirm(
+    seen: Observation, bundle: TrustBundle, since: datetime, skew: timedelta
+) -> tuple[str, ...]:
+    """Return what is missing until every connected member verifies with ``bundle``.
+
+    Args:
+        seen: The world.
+        bundle: The trust set to be confirmed.
+        since: Evidence must be younger than this, the moment of distribution.
+        skew: How far clocks may disagree.
+    """
     missing = _report_problem(seen, since)
     if missing:
         return (missing,)
@@ -97,12 +130,12 @@ def members_confirm(seen: Observation, bundle: TrustBundle, since: datetime) -> 
         if connection is None:
             lines.append(f"server {server}: connections unknown")
             continue
-        if not _gates(seen, connection):
+        if not _gates(seen, connection, skew):
             continue
         member = by_leaf.get(connection.leaf) if connection.leaf else None
         if member is None:
             lines.append(f"{connection.user} on {server}: its leaf is not attested")
-        elif member.received_at + CLOCK_TOLERANCE < connection.started_at:
+        elif member.received_at + skew < connection.started_at:
             lines.append(f"{member.attestation.instance}: has not attested since it connected")
         elif member.attestation.digest != bundle.digest:
             held = _short(member.attestation.digest)
@@ -118,7 +151,7 @@ class Census:
         by_epoch: Number of connections per epoch.
         unknown: Connections whose leaf nobody attested; they count in every epoch.
         foreign: Connections of foreign clients.
-        is_complete: Every server that gates reported its connections.
+        is_complete: Rule 6: nobody is missing from these numbers.
     """
 
     by_epoch: dict[EpochNumber, int] = field(default_factory=dict)
@@ -132,7 +165,7 @@ def census(seen: Observation) -> Census:
     by_leaf = attested_leaf_certificates(seen)
     counts: Counter[EpochNumber] = Counter()
     unknown = foreign = 0
-    complete = seen.report is not None
+    complete = _report_problem(seen) is None and all(_find(seen, name) for name in seen.keepers)
     for _server, connection in _connections(seen):
         if connection is None:
             complete = False
@@ -165,13 +198,17 @@ def attested_leaf_certificates(seen: Observation) -> dict[Fingerprint, MemberAtt
     return found
 
 
-def _report_problem(seen: Observation, since: datetime) -> str | None:
-    if seen.report is None:
+def _report_problem(seen: Observation, since: datetime | None = None) -> str | None:
+    """Rule 4: what is wrong with the report, ``None`` when it is evidence."""
+    received = seen.report_received_at
+    if seen.report is None or received is None:
         return "watcher: no report of the servers yet"
-    age = seen.now - seen.report.reported_at
+    age = seen.now - received
     if age > EVIDENCE_AGE:
         return f"watcher: newest report is {age.total_seconds():.0f} s old"
-    if seen.report.reported_at < since:
+    if age < timedelta(0):
+        return "watcher: newest report arrived before the authority's clock was set back"
+    if since is not None and received < since:
         return "watcher: no report since the change"
     return None
 
@@ -188,7 +225,7 @@ def _is_absent(found: ServerObservation) -> bool:
 
 
 def _server_is_absent(seen: Observation, server: str) -> bool:
-    found = _find(seen, server)
+    found = None if _report_problem(seen) else _find(seen, server)
     return found is not None and _is_absent(found)
 
 
@@ -200,7 +237,7 @@ def _server_lines(
     wanted: frozenset[str],
 ) -> Iterator[str]:
     if found is None:
-        yield f"server {server}: not in the watcher's report"
+        yield _NOT_REPORTED.format(server=server)
         return
     if _is_absent(found):
         return
@@ -231,10 +268,11 @@ def _connections(seen: Observation) -> Iterator[tuple[str, ServerConnection | No
             yield entry.server, connection
 
 
-def _gates(seen: Observation, connection: ServerConnection) -> bool:
+def _gates(seen: Observation, connection: ServerConnection, skew: timedelta) -> bool:
+    """Rule 5."""
     if connection.user in seen.foreign_users:
         return False
-    is_short = seen.now - connection.started_at < SHORT_CONNECTION
+    is_short = -skew <= seen.now - connection.started_at < SHORT_CONNECTION
     return not (connection.user == seen.admin_user and is_short)
 
 

@@ -19,8 +19,9 @@ class MountIssuer:
 
     Attributes:
         issuer_id: OpenBao's id.
-        name: The name given at creation, ``e<epoch>-a<attempt>``; empty if none.
+        name: The name given at creation, ``e<epoch>-a<attempt>``; empty between import and naming.
         key_id: Id of its key, empty when the mount holds no key for it.
+        key_name: Name of its key, the same as the issuer's; read only where ``name`` is empty.
         certificate: DER.
         may_issue: Its usage includes ``issuing-certificates``.
         is_default: It is the mount's default issuer.
@@ -29,9 +30,15 @@ class MountIssuer:
     issuer_id: str
     name: str
     key_id: str
+    key_name: str
     certificate: bytes
     may_issue: bool
     is_default: bool
+
+    @property
+    def made_as(self) -> str:
+        """Return under which name it was made: its own, or the one that its key got before it."""
+        return self.name or self.key_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class Observation:
         published: What lies in KV, ``None`` when nothing was ever published.
         keepers: By server name; ``None`` for a keeper that never attested.
         report: The watcher's newest report.
+        report_received_at: When it arrived, by the authority's clock: evidence ages by the clock of
+            whoever judges it, never by the difference of two.
         members: Verified attestations by instance.
         admin_user: The user whose short connections do not attest.
         foreign_users: Users that cannot attest, by the ACL.
@@ -79,6 +88,7 @@ class Observation:
     published: PublishedBundle | None
     keepers: dict[str, KeeperAttestation | None]
     report: ServerReport | None
+    report_received_at: datetime | None
     members: dict[InstanceId, MemberAttestation]
     admin_user: str
     foreign_users: frozenset[str] = frozenset()

@@ -1,7 +1,9 @@
 """The rotation record: what the authority remembers of every CA epoch; compare-and-swap only.
 
-The record says what was decided; OpenBao, the servers and the members say what is. Every transition
-is written here first, and carried out afterwards: a crash between the two is seen as a difference.
+The record says what was decided; OpenBao, the servers and the members say what is. Every intent is
+written here first, and carried out afterwards: a crash between the two is seen as a difference. So
+``planned`` is the intent to make an issuer, and fixes its name, before OpenBao is touched;
+``prepared`` says that it is there.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from securetransport.core.base.names import Fingerprint
 from securetransport.core.formats.body import Base64Bytes, Document
 from securetransport.core.formats.trust_bundle import TRUSTED_STATES, EpochState, RenewalWindow
 
+_CANDIDATE = frozenset(
+    {EpochState.PLANNED, EpochState.PREPARED, EpochState.DISTRIBUTED, EpochState.CONFIRMED}
+)
 _FINISHED = frozenset({EpochState.DESTROYED})
 _MAX_FINISHED = 12
 _MAX_EXCUSES = 20
@@ -27,9 +32,7 @@ _ALLOWED: dict[EpochState, frozenset[EpochState]] = {
     EpochState.DISTRIBUTED: frozenset({EpochState.CONFIRMED, EpochState.LEGACY}),
     EpochState.CONFIRMED: frozenset({EpochState.ACTIVE, EpochState.LEGACY}),
     EpochState.ACTIVE: frozenset({EpochState.LEGACY}),
-    EpochState.LEGACY: frozenset({EpochState.DRAINING, EpochState.RETIRED}),
-    EpochState.DRAINING: frozenset({EpochState.CLOSED}),
-    EpochState.CLOSED: frozenset({EpochState.RETIRED}),
+    EpochState.LEGACY: frozenset({EpochState.RETIRED}),
     EpochState.RETIRED: frozenset({EpochState.DESTROYED}),
     EpochState.ABANDONED: frozenset({EpochState.DESTROYED}),
     EpochState.DESTROYED: frozenset(),
@@ -142,7 +145,8 @@ class RotationRecord(Document):
     """Everything the authority remembers.
 
     Attributes:
-        incarnation: Rises after a restore from a snapshot.
+        incarnation: Rises after a restore from a snapshot; nothing raises it yet, but records that
+            are stored have it, and a record with an unknown field would be refused.
         holder: Who acts, ``None`` before the first.
         epochs: Live epochs and the last finished ones, by rising number and attempt.
         renewal: The renewal window announced last.
@@ -171,6 +175,34 @@ class RotationRecord(Document):
         """Return the signing epoch."""
         found = self.in_states({EpochState.ACTIVE})
         return found[-1] if found else None
+
+    @property
+    def candidate(self) -> CaEpoch | None:
+        """Return the epoch on its way to activation; the newest, if a crash left several."""
+        active = self.active
+        found = [
+            entry
+            for entry in self.in_states(_CANDIDATE)
+            if active is None or entry.epoch > active.epoch
+        ]
+        return found[-1] if found else None
+
+    @property
+    def is_demoted(self) -> bool:
+        """Tell whether the active epoch's renewal window was announced (rule 4 of ``decide``)."""
+        active = self.active
+        return (
+            active is not None and self.renewal is not None and self.renewal.epoch == active.epoch
+        )
+
+    def is_cold(self, now: datetime) -> bool:
+        """Tell whether no issuer that ever signed is still valid (rule 8 of ``decide``)."""
+        return not any(
+            entry.issuer is not None
+            and entry.entered(EpochState.ACTIVE) is not None
+            and now < entry.issuer.not_after
+            for entry in self.epochs
+        )
 
     @property
     def trusted(self) -> tuple[CaEpoch, ...]:
