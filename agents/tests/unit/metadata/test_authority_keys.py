@@ -1,0 +1,244 @@
+"""Topic keys, directory and bundles in KV: made once, in time, kept as long as a message waits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from authority_desk import GATEKEEPER, PROFILE, Desk
+from enrolments import SCHEDULE, Enrolled
+
+from securetransport.core.acl import Acl, load_acl
+from securetransport.core.base import names
+from securetransport.core.base.errors import ConflictError
+from securetransport.core.base.names import InstanceId, ServiceId, Topic
+from securetransport.core.decisions.topic_keys import check_entry, wanted_epochs
+from securetransport.core.formats import documents
+from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.formats.directory import Directory, DirectoryEntry
+from securetransport.core.formats.service_bundle import ServiceBundle
+from securetransport.metadata.enrolled import EnrolledKeys
+from securetransport.metadata.keys import KeyRotation
+
+TEXT = """
+version: 1
+trust_domain: example.test
+streams:
+  AUTH_STREAM: {subjects: ["auth.>", "other.>"], max_age_seconds: 3600, max_bytes: 1048576}
+topics:
+  auth.requests: {stream: AUTH_STREAM}
+  other.news: {stream: AUTH_STREAM}
+services:
+  gatekeeper: {produces: [auth.requests, other.news]}
+  auth-controller:
+    consumes: [{topic: auth.requests, durable: auth-controller}]
+"""
+TOPIC = Topic("auth.requests")
+LONGEST_WAIT = timedelta(hours=1)
+SERVICE = ServiceId("gatekeeper")
+
+
+def acl() -> Acl:
+    return load_acl(TEXT)
+
+
+def rotation(desk: Desk) -> KeyRotation:
+    return KeyRotation(
+        store=desk.store,
+        clock=desk.clock,
+        profile=PROFILE,
+        document_store=desk.documents,
+        signer=desk.signer,
+        enrolled=EnrolledKeys(desk.store, PROFILE, LONGEST_WAIT),
+        longest_wait=LONGEST_WAIT,
+    )
+
+
+async def test_every_topic_has_keys_of_the_wanted_epochs(desk: Desk) -> None:
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    wanted = wanted_epochs(PROFILE, desk.clock.now())
+    found = {(key.topic, key.epoch) for key in keys.topic_keys()}
+    assert found == {(topic, epoch) for topic in (TOPIC, Topic("other.news")) for epoch in wanted}
+    assert keys.completed == set(wanted)
+
+
+async def test_the_next_epochs_key_is_there_from_its_lead_on(desk: Desk) -> None:
+    keys = rotation(desk)
+    following = SCHEDULE.number_at(desk.clock.now()) + 1
+    begins = SCHEDULE.start_of(following) - PROFILE.key_lead
+    desk.clock.advance(begins - desk.clock.now() - timedelta(seconds=1))
+    await keys.ensure_topic_keys(acl())
+    assert following not in {key.epoch for key in keys.topic_keys()}
+    desk.clock.advance(1)
+    await keys.ensure_topic_keys(acl())
+    assert following in {key.epoch for key in keys.topic_keys()}
+
+
+async def test_a_restart_keeps_the_bytes_of_every_key(desk: Desk) -> None:
+    before = rotation(desk)
+    await before.ensure_topic_keys(acl())
+    desk.clock.advance(SCHEDULE.validity)
+    after = rotation(desk)
+    await after.ensure_topic_keys(acl())
+    assert set(before.topic_keys()) <= set(after.topic_keys())
+
+
+async def test_whoever_loses_the_race_for_a_key_reads_the_winners(desk: Desk) -> None:
+    first, second = rotation(desk), rotation(desk)
+    await first.ensure_topic_keys(acl())
+    get = desk.store.kv_get
+    blind = {names.kv_topic_key(TOPIC, epoch) for epoch in wanted_epochs(PROFILE, desk.clock.now())}
+
+    async def late(path: str) -> object:
+        if path in blind:
+            blind.discard(path)
+            return None  # read before the other one wrote
+        return await get(path)
+
+    desk.store.kv_get = late  # type: ignore[method-assign,assignment]
+    await second.ensure_topic_keys(acl())
+    assert set(second.topic_keys()) == set(first.topic_keys())
+
+
+async def test_a_key_is_destroyed_when_no_message_can_wait_for_it(desk: Desk) -> None:
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    oldest = min(key.epoch for key in keys.topic_keys())
+    path = names.kv_topic_key(TOPIC, oldest)
+    end = SCHEDULE.expiry_of(oldest) + LONGEST_WAIT
+    desk.clock.advance(end - desk.clock.now() - timedelta(seconds=1))
+    await keys.ensure_topic_keys(acl())
+    assert await desk.store.kv_get(path)
+    desk.clock.advance(1)
+    await keys.ensure_topic_keys(acl())
+    assert await desk.store.kv_get(path) is None
+    assert oldest not in {key.epoch for key in keys.topic_keys()}
+
+
+async def test_the_directory_proves_every_enrolled_key(desk: Desk) -> None:
+    member = Enrolled(GATEKEEPER, desk.clock)
+    await member.enrol(desk.store)
+    keys = rotation(desk)
+    await keys.ensure_directory(acl(), DenyList())
+    assert keys.directory is not None
+    directory = Directory.from_bytes(keys.directory.document.body)
+    entry = await desk.store.kv_get(names.kv_directory_entry(member.key.key_id))
+    assert entry is not None
+    found = check_entry(directory, DirectoryEntry.model_validate(entry.value["entry"]))
+    assert found.instance == GATEKEEPER
+    assert directory.key_ids == (member.key.key_id,)
+
+
+async def test_a_denied_services_key_leaves_the_directory(desk: Desk) -> None:
+    member = Enrolled(GATEKEEPER, desk.clock)
+    await member.enrol(desk.store)
+    keys = rotation(desk)
+    await keys.ensure_directory(acl(), DenyList())
+    await keys.ensure_directory(acl(), DenyList(services={SERVICE: desk.clock.now()}))
+    assert await desk.store.kv_get(names.kv_directory_entry(member.key.key_id)) is None
+
+
+async def test_an_unchanged_directory_writes_nothing(desk: Desk) -> None:
+    await Enrolled(GATEKEEPER, desk.clock).enrol(desk.store)
+    keys = rotation(desk)
+    await keys.ensure_directory(acl(), DenyList())
+    seen = len(desk.store.calls)
+    await keys.ensure_directory(acl(), DenyList())
+    assert not {"kv_put", "transit_sign"} & {name for name, _ in desk.store.calls[seen:]}
+
+
+async def test_digests_of_a_changed_rule_stay_accepted_and_survive_a_restart(desk: Desk) -> None:
+    keys = rotation(desk)
+    await keys.ensure_directory(acl(), DenyList())
+    changed = load_acl(TEXT.replace("durable: auth-controller", "durable: other"))
+    await keys.ensure_directory(changed, DenyList())
+    assert keys.directory is not None
+    both = Directory.from_bytes(keys.directory.document.body).topic_policies[TOPIC]
+    assert len(both) == 2
+    after = rotation(desk)
+    await after.recall_policies()
+    await after.ensure_directory(changed, DenyList())
+    assert after.directory is not None
+    assert Directory.from_bytes(after.directory.document.body).topic_policies[TOPIC] == both
+    desk.clock.advance(SCHEDULE.validity + SCHEDULE.period)
+    await after.ensure_directory(changed, DenyList())
+    later = Directory.from_bytes(after.directory.document.body).topic_policies[TOPIC]
+    assert len(later) == 1
+
+
+async def test_a_bundle_holds_the_keys_of_its_own_topics_only(desk: Desk) -> None:
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    changed = await keys.ensure_bundles(acl())
+    assert {service for service, _ in changed} == {"gatekeeper", "auth-controller"}
+    topics = {}
+    for service in ("gatekeeper", "auth-controller"):
+        data = keys.bundle_of(ServiceId(service))
+        assert data is not None
+        bundle = ServiceBundle.from_bytes(documents.decode(data).body)
+        topics[service] = {key.topic for key in bundle.topic_keys}
+    assert topics == {"gatekeeper": {"auth.requests", "other.news"}, "auth-controller": {TOPIC}}
+    assert keys.bundle_of(ServiceId("stranger")) is None
+
+
+async def test_the_copy_in_kv_opens_with_the_services_transit_key(desk: Desk) -> None:
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    await keys.ensure_bundles(acl())
+    entry = await desk.store.kv_get(names.kv_service_bundle(SERVICE))
+    assert entry is not None
+    plain = await desk.store.transit_decrypt(
+        names.service_transit_key(SERVICE), entry.value["ciphertext"]
+    )
+    assert plain == keys.bundle_of(SERVICE)
+
+
+async def test_an_unchanged_bundle_is_not_signed_again(desk: Desk) -> None:
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    await keys.ensure_bundles(acl())
+    assert await keys.ensure_bundles(acl()) == []
+
+
+async def test_a_restart_continues_the_versions_of_bundles(desk: Desk) -> None:
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    before = dict(await keys.ensure_bundles(acl()))
+    after = rotation(desk)
+    await after.ensure_topic_keys(acl())
+    again = dict(await after.ensure_bundles(acl()))
+    assert all(again[service] > version for service, version in before.items())
+
+
+async def test_a_service_that_left_the_acl_has_no_bundle(desk: Desk) -> None:
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    await keys.ensure_bundles(acl())
+    smaller = load_acl(TEXT.replace("gatekeeper", "porter"))
+    await keys.ensure_bundles(smaller)
+    assert keys.bundle_of(SERVICE) is None
+
+
+async def test_two_authorities_that_write_one_bundle_do_not_overwrite(desk: Desk) -> None:
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    put = desk.store.kv_put
+    path = names.kv_service_bundle(ServiceId("auth-controller"))
+
+    async def overtaken(where: str, value: dict[str, object], *, cas: int) -> int:
+        if where == path:
+            await put(where, value, cas=cas)
+        return await put(where, value, cas=cas)
+
+    desk.store.kv_put = overtaken  # type: ignore[method-assign]
+    with pytest.raises(ConflictError):
+        await keys.ensure_bundles(acl())
+
+
+async def test_a_key_of_an_instance_that_is_no_service_is_not_listed(desk: Desk) -> None:
+    await Enrolled(InstanceId("stranger/1"), desk.clock).enrol(desk.store)
+    keys = rotation(desk)
+    await keys.ensure_directory(acl(), DenyList())
+    assert keys.directory is not None
+    assert Directory.from_bytes(keys.directory.document.body).key_ids == ()
