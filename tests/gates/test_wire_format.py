@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
+import pkgutil
 import re
 from importlib.resources import files
 
 from pages import code_spans, constant, rows, section, strings, text_of
 
 # Where the code is; nothing below names a module.
-from securetransport.core import base
+from securetransport.core import base, formats
 from securetransport.core.base.codec import _SCHEMAS as SCHEMAS
 from securetransport.core.crypto import signing
-from securetransport.core.formats import documents, model
+from securetransport.core.formats import documents
+from securetransport.core.formats.body import Document, DocumentKind
 from securetransport.core.formats.envelope import MAX_BATCH, SUITES
 from securetransport.core.trust.opening import _ERRORS as REFUSAL_ERRORS
 from securetransport.core.trust.opening import MAX_MESSAGE_BYTES, Refusal
@@ -97,19 +100,22 @@ def test_kinds_of_documents_are_those_of_the_code() -> None:
     rule = next(
         row[2] for row in rows(section(PAGE, "SignedDocument"), "field") if row[0] == "kind"
     )
-    assert code_spans(rule) == [kind.value for kind in model.DocumentKind]
+    assert code_spans(rule) == [kind.value for kind in DocumentKind]
 
 
 def test_bodies_are_those_of_the_code() -> None:
     table = rows(section(PAGE, "Bodies"), "record")
     records = {
         name: [field.serialization_alias or own for own, field in kind.model_fields.items()]
-        for name, kind in inspect.getmembers(model, inspect.isclass)
-        if issubclass(kind, model.Document) and kind is not model.Document
+        for module in pkgutil.iter_modules(formats.__path__)
+        for name, kind in inspect.getmembers(
+            importlib.import_module(f"{formats.__name__}.{module.name}"), inspect.isclass
+        )
+        if issubclass(kind, Document) and kind is not Document
     }
     assert {row[0]: row[2].split(", ") for row in table} == records
     assert {span for row in table for span in code_spans(row[1])} | {"acl", "rotation-event"} == {
-        kind.value for kind in model.DocumentKind
+        kind.value for kind in DocumentKind
     }
 
 
