@@ -91,6 +91,21 @@ def test_the_package_as_it_is_keeps_the_contract(copy: Path) -> None:
             "from cryptography import x509",
             "securetransport.gatekeeper.planted -> cryptography",
         ),
+        (
+            "keeper/planted",
+            "from securetransport.adapters.files import LocalFiles",
+            "securetransport.keeper.planted -> securetransport.adapters.files",
+        ),
+        (
+            "cli/planted",
+            "from securetransport.adapters import tls",
+            "securetransport.cli.planted -> securetransport.adapters.tls",
+        ),
+        (
+            "testing/planted",
+            "from securetransport.adapters.system import SystemClock",
+            "securetransport.testing.planted -> securetransport.adapters.system",
+        ),
         ("cli/planted", "import ansible.module_utils", "securetransport.cli.planted -> ansible"),
     ],
 )

@@ -13,10 +13,8 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from securetransport.adapters.files import ensure_private_dir, write_atomic
-from securetransport.adapters.tls import probe as tls_probe
 from securetransport.cli import acl, view
-from securetransport.cli.session import ask, connection, visit
+from securetransport.cli.session import ask, connection, files, tls_probe, visit
 from securetransport.cli.settings import DEFAULT_CONFIG, CliSettings, load_settings
 from securetransport.core.base import names
 from securetransport.core.base.errors import ConfigError, SecureTransportError
@@ -67,7 +65,7 @@ def probe(
     if not separator or not port.isdigit():
         raise ConfigError([f"address: {address!r} is not host:port"])
     kind: Literal["client", "route"] = "route" if route else "client"
-    found = asyncio.run(tls_probe(host, int(port), kind=kind, timeout_seconds=5.0))
+    found = asyncio.run(tls_probe().probe(host, int(port), kind=kind, timeout_seconds=5.0))
     if found.error is not None:
         raise SecureTransportError("the probe failed", address=address, reason=found.error)
     sys.stdout.write(f"serves a leaf of  {found.issuer_common_name}\n")
@@ -106,11 +104,12 @@ async def _watch(settings: CliSettings) -> None:
 
 async def _write_leaf(settings: CliSettings, out: Path) -> None:
     async with visit(settings) as held:
-        ensure_private_dir(out)
+        disk = files()
+        disk.private_dir(out)
         anchors = "".join(der_to_pem(der) for der in trust.anchors(held.trust.bundle))
-        write_atomic(out / "admin.key", held.identity.private_key.encode())
-        write_atomic(out / "admin.crt", held.identity.certificate.encode())
-        write_atomic(out / "ca.crt", anchors.encode())
+        disk.write(out / "admin.key", held.identity.private_key)
+        disk.write(out / "admin.crt", held.identity.certificate)
+        disk.write(out / "ca.crt", anchors)
 
 
 def main() -> None:

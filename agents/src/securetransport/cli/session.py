@@ -16,18 +16,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from securetransport.adapters.files import write_atomic
+from securetransport.adapters.files import LocalFiles
 from securetransport.adapters.nats import Bus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.openbao.login import AppRoleFiles, login
 from securetransport.adapters.system import SystemClock
+from securetransport.adapters.tls import HandshakeProbe
 from securetransport.cli.settings import CliSettings
 from securetransport.core.base import names
 from securetransport.core.base.errors import NotFoundError, SecureTransportError
 from securetransport.core.base.names import InstanceId, ServiceId
 from securetransport.core.formats.authority_keys import AuthorityKeys
-from securetransport.core.ports import TlsIdentity
-from securetransport.core.ports.bus import Connection, Credentials
+from securetransport.core.ports import Connection, Credentials, Files, TlsIdentity, TlsProbe
 from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import AcceptedTrust
 
@@ -74,7 +74,7 @@ async def visit(
     )
     with tempfile.TemporaryDirectory(prefix="securetransport-cli-", dir=_MEMORY) as folder:
         token_file = Path(folder) / "token"
-        write_atomic(token_file, token.encode())
+        LocalFiles().write(token_file, token)
         store = OpenBaoStore(settings.openbao_addresses, settings.openbao_ca_file, token_file)
         try:
             accepted = await _trust(settings, store)
@@ -99,6 +99,16 @@ async def connection(settings: CliSettings, held: Visit) -> AsyncIterator[Connec
         yield bus
     finally:
         await bus.close()
+
+
+def files() -> Files:
+    """Return the files of this machine."""
+    return LocalFiles()
+
+
+def tls_probe() -> TlsProbe:
+    """Return what looks at a port from outside."""
+    return HandshakeProbe()
 
 
 async def ask(bus: Connection, subject: str, data: bytes = b"") -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
+from securetransport.adapters.files import LocalFiles
 from securetransport.core.base.errors import ConfigError, SecureTransportError
 from securetransport.core.formats.envelope import new_message_id
 from securetransport.gatekeeper.service import (
@@ -49,6 +50,7 @@ class Gatekeeper(ServiceApp[GatekeeperSettings]):
         self._under_way = 0
         self._was_ready = False
         self._is_stopping = False
+        self._files = LocalFiles()
         self._log = get_logger(agent="gatekeeper")
         self.consume(TOPIC_RESPONSES, self.take_response)
 
@@ -126,7 +128,7 @@ class Gatekeeper(ServiceApp[GatekeeperSettings]):
         while True:
             if path is not None:
                 try:
-                    self._order = read_order(path, self._configured)
+                    self._order = read_order(self._files, path, self._configured)
                 except (ConfigError, SecureTransportError) as error:
                     self._log.warning("control_file_ignored", error=str(error))
             self._metrics.rate.set(self._order.wanted)

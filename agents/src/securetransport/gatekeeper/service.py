@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from securetransport.adapters.files import read_optional
 from securetransport.core.base.errors import ConfigError
+from securetransport.core.ports import Files
 from securetransport.messages.payloads import AuthRequest, RequestKind
 
 MAX_RATE: Final = 10_000.0
@@ -37,13 +37,14 @@ class LoadOrder:
         return 0.0 if self.stop else self.rate
 
 
-def read_order(path: Path, default: LoadOrder) -> LoadOrder:
+def read_order(files: Files, path: Path, default: LoadOrder) -> LoadOrder:
     """Return what the control file says, ``default`` when it does not exist.
 
     Raises:
         ConfigError: It is no JSON object of ``rate`` and ``stop``, or out of range.
+        SecureTransportError: It cannot be read.
     """
-    data = read_optional(path)
+    data = files.read(path)
     if data is None:
         return default
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from securetransport.core.base.errors import ConfigError, SecureTransportError
-from securetransport.keeper.app import build
-from securetransport.keeper.exec_server import COMMAND, exec_server
+from securetransport.keeper.app import become_server, build
+from securetransport.keeper.exec_server import COMMAND
 from securetransport.keeper.settings import KeeperSettings
 from securetransport.runtime.main import EXIT_FATAL, run_agent
 
@@ -16,7 +16,7 @@ def main() -> None:
     if sys.argv[1:2] != [COMMAND]:
         run_agent("keeper", KeeperSettings, build)
     try:
-        exec_server(sys.argv[2:])
+        become_server(sys.argv[2:])
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"securetransport-keeper: {problem}\n")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NoReturn
+
 from prometheus_client import CollectorRegistry
 
+from securetransport.adapters.files import LocalFiles
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
-from securetransport.adapters.system import SystemClock
-from securetransport.adapters.tls import ProbeResult, probe
+from securetransport.adapters.servers import LocalServer
+from securetransport.adapters.system import SystemClock, SystemRandomness
+from securetransport.adapters.tls import HandshakeProbe
 from securetransport.core.base.names import NATS_SERVER, instance_id
 from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.trust.bundle import fitting_ttl
-from securetransport.keeper.server import LocalServer, PortKind
+from securetransport.keeper.exec_server import exec_server
 from securetransport.keeper.service import Keeper, Ports
 from securetransport.keeper.settings import KeeperSettings
 from securetransport.keeper.telemetry import KeeperTelemetry
@@ -21,8 +26,9 @@ from securetransport.runtime.supervisor import every
 _LOOP = "files"
 
 
-async def _probe(host: str, port: int, kind: PortKind, timeout_seconds: float) -> ProbeResult:
-    return await probe(host, port, kind=kind, timeout_seconds=timeout_seconds)
+def become_server(argv: Sequence[str]) -> NoReturn:
+    """Wait for the keeper's files, then become the server; see ``keeper.exec_server``."""
+    exec_server(argv, LocalFiles(), SystemClock())
 
 
 async def build(settings: KeeperSettings, registry: CollectorRegistry) -> App:
@@ -46,7 +52,16 @@ async def build(settings: KeeperSettings, registry: CollectorRegistry) -> App:
         ips=server.ips,
     )
     keys = AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8"))
-    ports = Ports(store, leaf_source, LocalServer(server, _probe), keys.lookup, clock)
+    ports = Ports(
+        store=store,
+        leaf_source=leaf_source,
+        server=LocalServer(server.pid_file, server.binary),
+        tls=HandshakeProbe(),
+        files=LocalFiles(),
+        keys=keys.lookup,
+        clock=clock,
+        randomness=SystemRandomness(),
+    )
     keeper = Keeper(settings, ports, KeeperTelemetry(registry))
     keeper.restore()
     loops = LoopMetrics(registry)

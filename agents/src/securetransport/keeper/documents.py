@@ -22,7 +22,6 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from securetransport.adapters.files import read_optional, write_atomic
 from securetransport.core.base.errors import RejectedDocumentError
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.broker_policy import BrokerPolicy
@@ -32,6 +31,7 @@ from securetransport.core.formats.documents import (
     decode,
     verify_document,
 )
+from securetransport.core.ports import Files
 from securetransport.keeper.telemetry import KeeperTelemetry
 from securetransport.runtime.logs import get_logger
 
@@ -113,10 +113,16 @@ class KeptDocument(Generic[T]):
     """
 
     def __init__(
-        self, kind: DocumentKind, path: Path, accept: Accept[T], telemetry: KeeperTelemetry
+        self,
+        kind: DocumentKind,
+        path: Path,
+        files: Files,
+        accept: Accept[T],
+        telemetry: KeeperTelemetry,
     ) -> None:
         self._kind = kind
         self._path = path
+        self._files = files
         self._accept = accept
         self._telemetry = telemetry
         self._log = get_logger(kind=kind.value)
@@ -127,7 +133,7 @@ class KeptDocument(Generic[T]):
 
     def restore(self, at: datetime) -> None:
         """Take up what an earlier run kept: its version always, its content if still valid."""
-        data = read_optional(self._path)
+        data = self._files.read(self._path)
         if data is None:
             return
         try:
@@ -156,7 +162,7 @@ class KeptDocument(Generic[T]):
         except RejectedDocumentError as err:
             self._refuse(value, err)
             return False
-        write_atomic(self._path, data)
+        self._files.write(self._path, data)
         self._bytes, self._newest, self.current = data, accepted.version, accepted
         self._refused = b""
         self._log.info("document_accepted", version=str(accepted.version))

@@ -16,9 +16,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final, NoReturn
 
-from securetransport.adapters.system import SystemClock
 from securetransport.core.base.errors import ConfigError
-from securetransport.core.ports.clock import Clock
+from securetransport.core.ports import Clock, Files
 from securetransport.keeper.ready import missing_for_start
 from securetransport.keeper.settings import KeeperSettings
 from securetransport.runtime import logs
@@ -40,19 +39,25 @@ def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return own, command
 
 
-def exec_server(argv: Sequence[str]) -> NoReturn:
+def exec_server(argv: Sequence[str], files: Files, clock: Clock) -> NoReturn:
     """Wait for the files, then become the server; the process id stays.
+
+    Args:
+        argv: What follows the word ``exec-server``.
+        files: Where the keeper writes.
+        clock: Judges how old the keeper's word is.
 
     Raises:
         ConfigError: Wrong arguments, or the server's program cannot be run.
+        SecureTransportError: The files cannot be read.
     """
     own, command = split_arguments(argv)
     settings = KeeperSettings.load(own)
     logs.configure(settings.logs.level, settings.logs.format)
-    wait_for_files(settings, SystemClock())
+    wait_for_files(settings, files, clock)
     # A process id of an earlier life may be ours by now; nobody may signal it before the server
     # has written the file anew and handles the signal.
-    settings.server.pid_file.unlink(missing_ok=True)
+    files.remove(settings.server.pid_file)
     try:
         os.execvp(command[0], command)  # noqa: S606  # the operator's own command, no shell
     except OSError as err:
@@ -60,16 +65,27 @@ def exec_server(argv: Sequence[str]) -> NoReturn:
 
 
 def wait_for_files(
-    settings: KeeperSettings, clock: Clock, sleep: Callable[[float], None] = time.sleep
+    settings: KeeperSettings,
+    files: Files,
+    clock: Clock,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Return when the files may be used; logs what it waits for when that changes."""
+    """Return when the files may be used; logs what it waits for when that changes.
+
+    Raises:
+        SecureTransportError: The files cannot be read.
+    """
     log = logs.get_logger(server=settings.server.name)
     max_age = timedelta(seconds=settings.timing.ready_max_age_seconds)
     began = clock.monotonic()
     said, said_at = "", began
     while True:
         missing = missing_for_start(
-            settings.server.managed_dir, settings.server.name, at=clock.now(), max_age=max_age
+            files,
+            settings.server.managed_dir,
+            settings.server.name,
+            at=clock.now(),
+            max_age=max_age,
         )
         elapsed = clock.monotonic() - began
         if missing is None:

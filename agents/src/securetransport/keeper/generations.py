@@ -25,8 +25,6 @@ Source: docs/decisions/0006-server-files.md.
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +32,12 @@ from typing import Final
 
 from pydantic import AwareDatetime, ValidationError
 
-from securetransport.adapters.files import ensure_private_dir, write_atomic
 from securetransport.core.base.epochs import EpochNumber
+from securetransport.core.base.errors import SecureTransportError
 from securetransport.core.base.names import Fingerprint
 from securetransport.core.decisions.server_files import FilesInForce, LeafFacts
 from securetransport.core.formats.body import Document, Version
+from securetransport.core.ports import Files
 
 CERTIFICATE: Final = "tls.crt"
 PRIVATE_KEY: Final = "tls.key"
@@ -100,20 +99,23 @@ class Generation:
 class Generations:
     """The folder ``managed/`` of one server; only its keeper writes there."""
 
-    def __init__(self, managed: Path) -> None:
+    def __init__(self, managed: Path, files: Files) -> None:
         self._managed = managed
         self._folder = managed / _FOLDER
+        self._files = files
 
     def current(self) -> Generation | None:
         """Return the set in force; ``None`` when there is none or it is damaged."""
         try:
-            target = (self._managed / _CURRENT).readlink()
+            target = self._files.link_target(self._managed / _CURRENT)
+            if target is None:
+                return None
             number = int(target.name)
             path = self._folder / target.name
-            files = {name: (path / name).read_bytes() for name in MATERIAL}
-            stored = _StoredFacts.from_bytes((path / _FACTS).read_bytes())
-            paths = (path / TLS_PATHS).read_text()
-        except (OSError, ValueError, ValidationError):
+            files = {name: self._read(path / name) for name in MATERIAL}
+            stored = _StoredFacts.from_bytes(self._read(path / _FACTS))
+            paths = self._read(path / TLS_PATHS)
+        except (SecureTransportError, ValueError, ValidationError):
             return None
         is_whole = stored.content == content_digest(files) and paths == _tls_conf(path)
         return Generation(number, path, _from_stored(stored), files) if is_whole else None
@@ -124,45 +126,58 @@ class Generations:
         Args:
             files: The four files of :data:`MATERIAL`; ``facts.content`` must be their digest.
             facts: What they hold.
+
+        Raises:
+            SecureTransportError: The disk is full, or the folder may not be written to.
         """
-        ensure_private_dir(self._managed)
-        ensure_private_dir(self._folder)
+        self._files.private_dir(self._managed)
+        self._files.private_dir(self._folder)
         self._remove_old()
         number = max(self._numbers(), default=0) + 1
-        path = self._folder / str(number)
-        ensure_private_dir(path)
+        path = self._files.private_dir(self._folder / str(number))
         for name in MATERIAL:
-            write_atomic(path / name, files[name], mode=0o600)
-        write_atomic(path / TLS_PATHS, _tls_conf(path).encode(), mode=0o600)
-        write_atomic(path / _FACTS, _to_stored(facts).to_bytes(), mode=0o600)
+            self._files.write(path / name, files[name])
+        self._files.write(path / TLS_PATHS, _tls_conf(path))
+        self._files.write(path / _FACTS, _to_stored(facts).to_bytes())
         return Generation(number, path, facts, files)
 
     def switch(self, generation: Generation) -> None:
-        """Put a prepared set in force, in one rename."""
-        _replace_link(self._managed / _CURRENT, Path(_FOLDER) / generation.path.name)
+        """Put a prepared set in force, in one rename.
+
+        Raises:
+            SecureTransportError: A link cannot be made; the former set stays in force if it is the
+                first of them.
+        """
+        self._files.link(self._managed / _CURRENT, Path(_FOLDER) / generation.path.name)
         for name in (*MATERIAL, TLS_PATHS):
             link, target = self._managed / name, Path(_CURRENT) / name
-            if not link.is_symlink() or link.readlink() != target:
-                _replace_link(link, target)
-        _sync_folder(self._managed)
+            if self._files.link_target(link) != target:
+                self._files.link(link, target)
 
     def note(self, generation: Generation, facts: FilesInForce) -> None:
         """Replace what is remembered of a set, whose files stay as they are."""
-        write_atomic(generation.path / _FACTS, _to_stored(facts).to_bytes(), mode=0o600)
+        self._files.write(generation.path / _FACTS, _to_stored(facts).to_bytes())
 
     def discard(self, generation: Generation) -> None:
         """Remove a prepared set that failed its check."""
-        shutil.rmtree(generation.path, ignore_errors=True)
+        self._files.remove(generation.path)
+
+    def _read(self, path: Path) -> bytes:
+        data = self._files.read(path)
+        if data is None:
+            raise SecureTransportError("file of a set is missing", path=str(path))
+        return data
 
     def _numbers(self) -> list[int]:
-        return [int(entry.name) for entry in self._folder.iterdir() if entry.name.isdecimal()]
+        names = self._files.entries(self._folder)
+        return [int(name) for name in names if name.isascii() and name.isdecimal()]
 
     def _remove_old(self) -> None:
         current = self.current()
         used = current.number if current else max(self._numbers(), default=0)
         for number in self._numbers():
             if not used - _KEPT < number <= used:
-                shutil.rmtree(self._folder / str(number), ignore_errors=True)
+                self._files.remove(self._folder / str(number))
 
 
 def content_digest(files: Mapping[str, bytes]) -> str:
@@ -174,28 +189,13 @@ def content_digest(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def _tls_conf(path: Path) -> str:
+def _tls_conf(path: Path) -> bytes:
     folder = path.absolute()
     return (
         f'cert_file: "{folder / CERTIFICATE}"\n'
         f'key_file: "{folder / PRIVATE_KEY}"\n'
         f'ca_file: "{folder / ANCHORS}"\n'
-    )
-
-
-def _replace_link(link: Path, target: Path) -> None:
-    temporary = link.with_name(f".{link.name}.new")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    temporary.replace(link)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    ).encode()
 
 
 def _from_stored(stored: _StoredFacts) -> FilesInForce:

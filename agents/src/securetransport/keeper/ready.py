@@ -8,11 +8,12 @@ from typing import Final
 
 from pydantic import AwareDatetime, ValidationError
 
-from securetransport.adapters.files import read_optional, write_atomic
 from securetransport.core.base.names import Fingerprint
 from securetransport.core.formats.body import Document, Version
+from securetransport.core.ports import Clock, Files
 from securetransport.keeper.generations import READY, Generation, Generations
 
+_EVERY_SECONDS: Final = 10.0
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -40,40 +41,59 @@ class Ready(Document):
     verified_at: AwareDatetime
 
 
-def machine_boot() -> str:
+def machine_boot(files: Files) -> str:
     """Return an id that differs after each start of the machine; empty where there is none."""
-    data = read_optional(_BOOT_ID)
-    return data.decode().strip() if data else ""
+    data = files.read(_BOOT_ID)
+    return data.decode("ascii", errors="replace").strip() if data else ""
 
 
-def write_ready(managed: Path, server: str, generation: Generation, at: datetime) -> None:
-    """State that ``generation`` was verified at ``at``."""
-    facts = generation.facts
-    ready = Ready(
-        server=server,
-        content=facts.content,
-        leaf=facts.leaf.fingerprint,
-        leaf_not_after=facts.leaf.not_after,
-        bundle_version=facts.bundle_version,
-        policy_version=facts.policy_version,
-        machine_boot=machine_boot(),
-        verified_at=at,
-    )
-    write_atomic(managed / READY, ready.to_bytes())
+class ReadyFile:
+    """Writes ``ready.json``: when the files changed, and again every ten seconds."""
+
+    def __init__(self, files: Files, managed: Path, server: str, clock: Clock) -> None:
+        self._files = files
+        self._path = managed / READY
+        self._server = server
+        self._clock = clock
+        self._content = ""
+        self._written_at = 0.0
+
+    def state(self, generation: Generation) -> None:
+        """State that ``generation`` is verified now, unless that was stated a moment ago.
+
+        Raises:
+            SecureTransportError: The file cannot be written.
+        """
+        facts, now = generation.facts, self._clock.monotonic()
+        if self._content == facts.content and now - self._written_at < _EVERY_SECONDS:
+            return
+        ready = Ready(
+            server=self._server,
+            content=facts.content,
+            leaf=facts.leaf.fingerprint,
+            leaf_not_after=facts.leaf.not_after,
+            bundle_version=facts.bundle_version,
+            policy_version=facts.policy_version,
+            machine_boot=machine_boot(self._files),
+            verified_at=self._clock.now(),
+        )
+        self._files.write(self._path, ready.to_bytes())
+        self._content, self._written_at = facts.content, now
 
 
 def missing_for_start(
-    managed: Path, server: str, *, at: datetime, max_age: timedelta
+    files: Files, managed: Path, server: str, *, at: datetime, max_age: timedelta
 ) -> str | None:
     """Return what a server start must still wait for; ``None`` when it may start.
 
     Args:
+        files: Where the folder is.
         managed: The keeper's folder.
         server: Name of the server that wants to start.
         at: Now.
         max_age: How old a verification from before the machine's start may be.
     """
-    data = read_optional(managed / READY)
+    data = files.read(managed / READY)
     if data is None:
         return "the keeper's first verified files (no ready.json)"
     try:
@@ -82,20 +102,21 @@ def missing_for_start(
         return "a readable ready.json from the keeper"
     if ready.server != server:
         return f"files of server {server}; these are of {ready.server}"
-    return _missing_time(ready, at, max_age) or _missing_files(ready, managed)
+    boot = machine_boot(files)
+    return _missing_time(ready, boot, at, max_age) or _missing_files(ready, files, managed)
 
 
-def _missing_time(ready: Ready, at: datetime, max_age: timedelta) -> str | None:
+def _missing_time(ready: Ready, boot: str, at: datetime, max_age: timedelta) -> str | None:
     if at >= ready.leaf_not_after:
         return f"a new server leaf; the last one ended at {ready.leaf_not_after.isoformat()}"
-    is_this_boot = bool(ready.machine_boot) and ready.machine_boot == machine_boot()
+    is_this_boot = bool(boot) and ready.machine_boot == boot
     if not is_this_boot and not timedelta(0) <= at - ready.verified_at <= max_age:
         return f"the keeper to verify the files again (last at {ready.verified_at.isoformat()})"
     return None
 
 
-def _missing_files(ready: Ready, managed: Path) -> str | None:
-    current = Generations(managed).current()
+def _missing_files(ready: Ready, files: Files, managed: Path) -> str | None:
+    current = Generations(managed, files).current()
     if current is None or current.facts.content != ready.content:
         return "the keeper to verify the files now on disk"
     return None

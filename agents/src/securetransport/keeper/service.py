@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from securetransport.adapters.files import ensure_private_dir
 from securetransport.core.base.errors import SecureTransportError
 from securetransport.core.base.names import KV_BROKER_POLICY, KV_TRUST_BUNDLE
 from securetransport.core.decisions import server_files
 from securetransport.core.decisions.server_files import (
+    FilesInForce,
     LeafNeed,
     Observation,
     ServerView,
@@ -26,8 +26,15 @@ from securetransport.core.decisions.server_files import (
 from securetransport.core.formats.body import DocumentKind
 from securetransport.core.formats.documents import PublicKeyLookup
 from securetransport.core.formats.trust_bundle import TrustBundle
-from securetransport.core.ports import LeafSource, SecretStore
-from securetransport.core.ports.clock import Clock
+from securetransport.core.ports import (
+    Clock,
+    Files,
+    LeafSource,
+    Randomness,
+    SecretStore,
+    ServerControl,
+    TlsProbe,
+)
 from securetransport.core.trust.bundle import AcceptedTrust, accept_trust
 from securetransport.keeper.documents import AcceptedPolicy, KeptDocument, accept_policy
 from securetransport.keeper.generations import Generation, Generations, content_digest
@@ -39,8 +46,8 @@ from securetransport.keeper.material import (
     render,
     wanted_of,
 )
-from securetransport.keeper.ready import write_ready
-from securetransport.keeper.server import FilesRefusedError, LocalServer
+from securetransport.keeper.ready import ReadyFile
+from securetransport.keeper.server import FilesRefusedError, KeptServer
 from securetransport.keeper.settings import KeeperSettings
 from securetransport.keeper.statements import ServerOrder, Statements
 from securetransport.keeper.step_backoff import StepBackoff
@@ -49,7 +56,6 @@ from securetransport.runtime.logs import get_logger
 
 _MOST_STEPS: Final = 16  # a round that needs more has a bug; the next one goes on anyway
 _TURN_POLL: Final = timedelta(milliseconds=200)
-_READY_EVERY_SECONDS: Final = 10.0
 _URGENT: Final = frozenset({LeafNeed.MISSING, LeafNeed.EXPIRED, LeafNeed.UNTRUSTED})
 
 
@@ -59,9 +65,12 @@ class Ports:
 
     store: SecretStore
     leaf_source: LeafSource
-    server: LocalServer
+    server: ServerControl
+    tls: TlsProbe
+    files: Files
     keys: PublicKeyLookup
     clock: Clock
+    randomness: Randomness
 
 
 class Keeper:
@@ -74,7 +83,10 @@ class Keeper:
         self._clock = ports.clock
         self._telemetry = telemetry
         self._log = get_logger(server=self._name)
-        self._generations = Generations(settings.server.managed_dir)
+        files, managed = ports.files, settings.server.managed_dir
+        self._server = KeptServer(settings.server, ports.server, ports.tls, files)
+        self._generations = Generations(managed, files)
+        self._ready_file = ReadyFile(files, managed, self._name, ports.clock)
         self._statements = Statements(ports.store, self._name)
         self._turn = ServerOrder(
             self._statements,
@@ -83,17 +95,19 @@ class Keeper:
             timedelta(seconds=settings.timing.turn_limit_seconds),
             ports.clock,
         )
-        state_dir = ensure_private_dir(settings.paths.state_dir)
+        state_dir = files.private_dir(settings.paths.state_dir)
         skew, keys = settings.profile_value().clock_skew, ports.keys
         self._trust: KeptDocument[AcceptedTrust] = KeptDocument(
             DocumentKind.TRUST_BUNDLE,
             state_dir / "trust-bundle",
+            files,
             lambda data, at, newest: accept_trust(data, keys, at=at, newest=newest, skew=skew),
             telemetry,
         )
         self._policy: KeptDocument[AcceptedPolicy] = KeptDocument(
             DocumentKind.BROKER_POLICY,
             state_dir / "broker-policy",
+            files,
             lambda data, at, newest: accept_policy(data, keys, at=at, newest=newest, skew=skew),
             telemetry,
         )
@@ -106,12 +120,10 @@ class Keeper:
         self._view = ServerView(is_running=False)
         self._viewed_at: float | None = None
         self._is_reload_owed = False
-        self._issue_hold, self._write_hold = StepBackoff(self._clock), StepBackoff(self._clock)
-        self._reload_hold = StepBackoff(self._clock)
+        holds = (StepBackoff(self._clock, ports.randomness) for _ in range(3))
+        self._issue_hold, self._write_hold, self._reload_hold = holds
         self._refused_content = ""
         self._away_since: float | None = None
-        self._ready_at: float | None = None
-        self._ready_content = ""
         self._waits_for: str | None = "the first round"
         self._is_turn = True
 
@@ -157,8 +169,8 @@ class Keeper:
             step = server_files.next_step(await self._observe())
             if not await self._carry_out(step):
                 break
-        self._state_readiness()
         self._measure()
+        self._state_readiness()
 
     # --- look ---------------------------------------------------------------------------------
 
@@ -229,7 +241,7 @@ class Keeper:
         due = self._renew_at_monotonic
         return due is not None and self._clock.monotonic() >= due
 
-    async def _look(self, facts: server_files.FilesInForce | None) -> None:
+    async def _look(self, facts: FilesInForce | None) -> None:
         """Probe the server if it is not known to be right, or from time to time."""
         now = self._clock.monotonic()
         is_settled = (
@@ -237,10 +249,10 @@ class Keeper:
             and self._viewed_at is not None
             and self._view.serves(facts)
             and now - self._viewed_at < self._settings.timing.probe_every_seconds
-            and self._ports.server.process() is not None
+            and self._server.is_running()
         )
         if not is_settled:
-            self._view = await self._ports.server.look()
+            self._view = await self._server.look()
             self._viewed_at = now
 
     # --- act ----------------------------------------------------------------------------------
@@ -300,17 +312,16 @@ class Keeper:
         if wanted is None or files is None or self._leaf is None:
             return
         facts = facts_of(wanted, self._leaf, files)
-        generation = await asyncio.to_thread(self._generations.prepare, files, facts)
         try:
-            await self._ports.server.check(generation)
-        except FilesRefusedError as err:
-            self._generations.discard(generation)
+            generation = await self._replace(files, facts)
+        except SecureTransportError as err:
             self._refused_content = facts.content
             self._write_hold.failed()
-            self._telemetry.files_refused.inc()
-            self._log.error("files_refused", error=str(err), version=str(wanted.bundle_version))
+            is_refused = isinstance(err, FilesRefusedError)
+            self._telemetry.files_refused.inc(int(is_refused))
+            event = "files_refused" if is_refused else "files_not_written"
+            self._log.error(event, error=str(err), version=str(wanted.bundle_version))
             return
-        self._generations.switch(generation)
         self._write_hold.done()
         self._generation = generation
         self._is_reload_owed = True
@@ -324,6 +335,22 @@ class Keeper:
             fingerprint=facts.leaf.fingerprint[:16],
         )
         self._state_readiness()
+
+    async def _replace(self, files: Mapping[str, bytes], facts: FilesInForce) -> Generation:
+        """Put a new set in force that the server's own check accepts.
+
+        Raises:
+            FilesRefusedError: The check refused it.
+            SecureTransportError: It cannot be written or checked; the next try begins anew.
+        """
+        generation = await asyncio.to_thread(self._generations.prepare, files, facts)
+        try:
+            await self._server.check(generation)
+        except FilesRefusedError:
+            self._generations.discard(generation)
+            raise
+        self._generations.switch(generation)
+        return generation
 
     def _note_versions(self) -> None:
         wanted, generation = self._wanted(), self._generation
@@ -341,13 +368,13 @@ class Keeper:
         if generation is None:
             return
         began = self._clock.monotonic()
-        if not self._ports.server.signal_reload():
+        if not self._server.signal_reload():
             self._telemetry.reloads.labels("no_process").inc()
             self._viewed_at = None
             self._is_reload_owed = False  # a server that starts now reads the new files
             return
         wait = self._settings.timing.reload_wait_seconds
-        self._view = await self._ports.server.wait_until_served(generation.facts, wait)
+        self._view = await self._server.wait_until_served(generation.facts, wait)
         self._viewed_at = self._clock.monotonic()
         seconds = round(self._viewed_at - began, 3)
         if self._view.shows(generation.facts):
@@ -358,7 +385,7 @@ class Keeper:
             return
         self._reload_hold.failed()
         self._telemetry.reloads.labels("not_taken").inc()
-        problem = await self._ports.server.problem_of_config()
+        problem = await self._server.problem_of_config()
         reason = problem or self._view.difference(generation.facts)
         self._log.error("reload_not_taken", reason=reason, seconds=seconds)
 
@@ -384,15 +411,9 @@ class Keeper:
         self._waits_for = waits_for
 
     def _state_readiness(self) -> None:
-        """Tell ``exec-server`` about verified files; needs verified documents in hand."""
-        generation, now = self._generation, self._clock.monotonic()
-        if generation is None or self._wanted() is None:
-            return
-        is_known = self._ready_content == generation.facts.content
-        if is_known and self._ready_at is not None and now - self._ready_at < _READY_EVERY_SECONDS:
-            return
-        write_ready(self._settings.server.managed_dir, self._name, generation, self._clock.now())
-        self._ready_at, self._ready_content = now, generation.facts.content
+        """Tell ``exec-server`` about verified files; needs verified documents."""
+        if self._generation is not None and self._wanted() is not None:
+            self._ready_file.state(self._generation)
 
     def _measure(self) -> None:
         at, generation = self._clock.now(), self._generation

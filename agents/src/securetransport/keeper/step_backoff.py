@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from securetransport.core.ports.clock import Clock
+from securetransport.core.ports import Clock, Randomness
 from securetransport.runtime.supervisor import Backoff
 
 _FIRST_HOLD_SECONDS: Final = 0.5
@@ -14,9 +14,9 @@ _LAST_HOLD_SECONDS: Final = 8.0
 class StepBackoff:
     """Keeps a failing step from being repeated at once; each failure holds longer, up to 8 s."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, randomness: Randomness) -> None:
         self._clock = clock
-        self._backoff = Backoff(_FIRST_HOLD_SECONDS, _LAST_HOLD_SECONDS)
+        self._backoff = Backoff(_FIRST_HOLD_SECONDS, _LAST_HOLD_SECONDS, randomness.uniform)
         self._until = 0.0
 
     @property
@@ -25,7 +25,7 @@ class StepBackoff:
         return self._clock.monotonic() >= self._until
 
     def failed(self) -> None:
-        """StepBackoff the step."""
+        """Keep the step from being tried for a while."""
         self._until = self._clock.monotonic() + self._backoff.next_seconds()
 
     def done(self) -> None:

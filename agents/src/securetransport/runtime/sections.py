@@ -20,6 +20,8 @@ from securetransport.runtime.logs import LogFormat, LogLevel
 _TRUST_DOMAIN = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _NATS_URL = re.compile(r"(tls|nats)://[^/@\s]+:\d{1,5}")
 _HTTPS_URL = re.compile(r"https://[^/@\s]+:\d{1,5}")
+_ADDRESS = re.compile(r"[^/@:\s]+:\d{1,5}")
+_PORTS = range(1, 65536)
 
 
 def _existing_file(path: Path) -> Path:
@@ -52,11 +54,33 @@ def _at_least_one(urls: tuple[str, ...]) -> tuple[str, ...]:
     return urls
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return the parts of ``host:port``.
+
+    Raises:
+        ValueError: It is not that, or the port is not 1 to 65535.
+    """
+    if not _ADDRESS.fullmatch(address) or not address.isascii():
+        raise ValueError(f"{address!r} is not host:port")
+    host, _, port = address.rpartition(":")
+    if int(port) not in _PORTS:
+        raise ValueError(f"{address!r}: port {int(port)} is not 1 to 65535")
+    return host, int(port)
+
+
+def _address(text: str) -> str:
+    host_and_port(text)
+    return text
+
+
 ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
 """A file that must be there at start, because Ansible writes it before the agent is started."""
 
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 NatsUrl = Annotated[str, AfterValidator(_nats_url)]
+Address = Annotated[str, AfterValidator(_address)]
+"""``host:port`` of one port of a server."""
+
 ServiceName = Annotated[str, AfterValidator(parse_service)]
 
 

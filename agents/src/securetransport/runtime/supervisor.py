@@ -36,6 +36,8 @@ from securetransport.core.base.errors import (
 from securetransport.runtime.logs import get_logger
 
 T = TypeVar("T")
+Uniform = Callable[[float, float], float]
+"""Returns a number between two; ``Randomness.uniform`` is one."""
 EternalTask = Callable[[], Coroutine[Any, Any, Any]]
 
 FIRST_RETRY_SECONDS: Final = 0.2
@@ -72,11 +74,15 @@ class Backoff:
     """Growing waits between attempts: doubled each time, spread by jitter, capped."""
 
     def __init__(
-        self, first_seconds: float = FIRST_RETRY_SECONDS, last_seconds: float = LAST_RETRY_SECONDS
+        self,
+        first_seconds: float = FIRST_RETRY_SECONDS,
+        last_seconds: float = LAST_RETRY_SECONDS,
+        uniform: Uniform = random.uniform,
     ) -> None:
         self._first = first_seconds
         self._last = last_seconds
         self._next = first_seconds
+        self._uniform = uniform
 
     def reset(self) -> None:
         """Begin again with the first wait."""
@@ -86,12 +92,14 @@ class Backoff:
         """Return how long to wait now: between half and all of the current step."""
         step = self._next
         self._next = min(step * 2, self._last)
-        return jittered(step * 0.75, 1 / 3)
+        return jittered(step * 0.75, 1 / 3, self._uniform)
 
 
-def jittered(seconds: float, share: float = DEFAULT_JITTER) -> float:
+def jittered(
+    seconds: float, share: float = DEFAULT_JITTER, uniform: Uniform = random.uniform
+) -> float:
     """Return ``seconds`` spread evenly by ``± share``, so that instances do not move in step."""
-    return seconds * (1 + random.uniform(-share, share))  # noqa: S311  # spreads load, hides nothing
+    return seconds * (1 + uniform(-share, share))
 
 
 async def every(  # noqa: PLR0913  # keyword-only knobs of the one loop helper

@@ -1,7 +1,6 @@
 """Honest fakes of the ports and builders of values; no product code imports this.
 
-``FakeSecretStore`` passes the same contract tests as the real adapter
-(``tests/integration/adapters/test_secret_store_contract.py``)::
+Every fake passes the same contract suite as the real adapter (``tests/contracts``)::
 
     clock = FakeClock()
     store = FakeSecretStore(clock)
@@ -9,10 +8,26 @@
     store.is_available = False                       # every call: SecretStoreUnavailableError
     reader = store.restricted(lambda operation, path: operation == "kv_get")
     clock.advance(timedelta(minutes=5))
+
+``FakeFiles`` and ``FakeServer`` say in their modules what can be done to them.
 """
 
 from securetransport.testing.builders import a_topic_key, an_issuer, trust_bundle
 from securetransport.testing.clock import FakeClock
+from securetransport.testing.files import FakeFiles, ProcessDied
+from securetransport.testing.randomness import FakeRandomness
+from securetransport.testing.servers import FakeProbe, FakeServer
 from securetransport.testing.store import FakeSecretStore
 
-__all__ = ["FakeClock", "FakeSecretStore", "a_topic_key", "an_issuer", "trust_bundle"]
+__all__ = [
+    "FakeClock",
+    "FakeFiles",
+    "FakeProbe",
+    "FakeRandomness",
+    "FakeSecretStore",
+    "FakeServer",
+    "ProcessDied",
+    "a_topic_key",
+    "an_issuer",
+    "trust_bundle",
+]

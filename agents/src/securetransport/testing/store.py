@@ -11,10 +11,9 @@ import base64
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from securetransport.adapters.system import SystemClock
 from securetransport.core.base.errors import (
     ConflictError,
     DecryptionError,
@@ -27,6 +26,7 @@ from securetransport.core.base.names import KV_MOUNT, TRANSIT_MOUNT
 from securetransport.core.crypto import aead, signing
 from securetransport.core.ports import KvEntry
 from securetransport.core.ports.clock import Clock
+from securetransport.testing.clock import FakeClock
 
 Handler = Callable[[str, str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 """Answers one call to a mounted path: method (read, write, delete, list), path, data."""
@@ -56,7 +56,7 @@ class FakeSecretStore:
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
+        self._clock = clock or FakeClock(datetime.now(UTC))
         self._content = _Content()
         self._allowed: Allowed = lambda _operation, _path: True
         self.is_available = True

@@ -8,21 +8,17 @@ from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.system import SystemClock
-from securetransport.adapters.tls import ProbeResult, probe
+from securetransport.adapters.tls import HandshakeProbe
 from securetransport.core.trust.bundle import fitting_ttl
 from securetransport.runtime.main import App
 from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
 from securetransport.runtime.supervisor import every
-from securetransport.watcher.service import PortKind, Watcher
+from securetransport.watcher.service import Watcher
 from securetransport.watcher.session import SystemSession
 from securetransport.watcher.settings import WatcherSettings
 from securetransport.watcher.telemetry import WatcherTelemetry
 
 _LOOP = "servers"
-
-
-async def _probe(host: str, port: int, kind: PortKind, timeout_seconds: float) -> ProbeResult:
-    return await probe(host, port, kind=kind, timeout_seconds=timeout_seconds)
 
 
 async def build(settings: WatcherSettings, registry: CollectorRegistry) -> App:
@@ -49,7 +45,7 @@ async def build(settings: WatcherSettings, registry: CollectorRegistry) -> App:
     watcher = Watcher(
         settings,
         session=session,
-        probe=_probe,
+        tls=HandshakeProbe(),
         clock=clock,
         telemetry=WatcherTelemetry(registry),
     )

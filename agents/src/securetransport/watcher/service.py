@@ -8,38 +8,59 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Protocol
 
-from securetransport.adapters.tls import ProbeResult
 from securetransport.core.base import names
 from securetransport.core.base.errors import (
     MalformedMessageError,
     SecureTransportError,
     TransientError,
 )
+from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.formats import documents
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.server_report import ServerConnection, ServerReport
-from securetransport.core.ports.bus import Connection, Message
-from securetransport.core.ports.clock import Clock
+from securetransport.core.ports import Clock, Connection, Message, PortKind, TlsProbe
 from securetransport.core.trust import bundle as trust
+from securetransport.core.trust.bundle import AcceptedTrust
 from securetransport.runtime.logs import get_logger
+from securetransport.runtime.sections import host_and_port
 from securetransport.watcher import answers, assess
 from securetransport.watcher.assess import PortSeen, ServerSeen
 from securetransport.watcher.reloads import ReloadMemory
-from securetransport.watcher.session import SystemSession
-from securetransport.watcher.settings import WatchedServer, WatcherSettings, host_and_port
+from securetransport.watcher.settings import WatchedServer, WatcherSettings
 from securetransport.watcher.telemetry import WatcherTelemetry
 
 _REPORT_LIFE: Final = timedelta(seconds=30)
 _MOST_ATTEMPTS: Final = 3
 
-PortKind = Literal["client", "route"]
-Probe = Callable[[str, int, PortKind, float], Awaitable[ProbeResult]]
-"""Host, port, kind, time-out in seconds."""
+
+class SystemAccount(Protocol):
+    """The watcher's place in the system account."""
+
+    @property
+    def connection(self) -> Connection:
+        """The connection to use now; ask again for every use, it moves.
+
+        Raises:
+            BusUnavailableError: There is none yet, or it is down.
+        """
+        ...
+
+    @property
+    def trust(self) -> AcceptedTrust | None:
+        """The verified TrustBundle in force."""
+        ...
+
+    def signing_key(self) -> SigningKey:
+        """Return an enrolled key.
+
+        Raises:
+            UnknownKeyError: None is enrolled yet.
+        """
+        ...
 
 
 @dataclass(slots=True)
@@ -62,8 +83,8 @@ class Watcher:
         self,
         settings: WatcherSettings,
         *,
-        session: SystemSession,
-        probe: Probe,
+        session: SystemAccount,
+        tls: TlsProbe,
         clock: Clock,
         telemetry: WatcherTelemetry,
     ) -> None:
@@ -71,7 +92,7 @@ class Watcher:
         self._servers = {server.name: server for server in settings.servers}
         self._settings = settings.round
         self._session = session
-        self._probe = probe
+        self._tls = tls
         self._clock = clock
         self._telemetry = telemetry
         self._memory = {name: _Memory(clock.monotonic()) for name in self._servers}
@@ -138,7 +159,9 @@ class Watcher:
 
     async def _port(self, address: str, kind: PortKind) -> PortSeen | None:
         host, port = host_and_port(address)
-        result = await self._probe(host, port, kind, self._settings.probe_seconds)
+        result = await self._tls.probe(
+            host, port, kind=kind, timeout_seconds=self._settings.probe_seconds
+        )
         if result.error is not None:
             return None
         return PortSeen(tuple(sorted(result.ca_names)), result.issuer_common_name)

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from securetransport.runtime.sections import NatsSection, Section
+from securetransport.runtime.sections import Address, NatsSection, Section
 from securetransport.runtime.settings import AgentSettings
-
-_ADDRESS = re.compile(r"[^/@:\s]+:\d{1,5}")
-
-
-def _address(text: str) -> str:
-    if not _ADDRESS.fullmatch(text):
-        raise ValueError(f"{text!r} is not host:port")
-    return text
-
-
-Address = Annotated[str, AfterValidator(_address)]
-
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """Return the parts of a validated ``host:port``."""
-    host, _, port = address.rpartition(":")
-    return host, int(port)
 
 
 class WatchedServer(Section):

@@ -10,8 +10,8 @@ import pytest
 
 from certificates import Issuer
 from securetransport.adapters.tls import accepted, client_context, probe
-from securetransport.adapters.tls.wire import PortKind
 from securetransport.core.base.errors import SecureTransportError
+from securetransport.core.ports import PortKind
 from servers import LOOPBACK, MakeNats, NatsServer
 
 FIRST, SECOND = "nats-int e1 0000000000000001", "nats-int e2 0000000000000002"

@@ -12,10 +12,10 @@ import pytest
 
 from keeper_scene import Scene, Site
 from securetransport.adapters.nats import Bus
-from securetransport.adapters.tls import ProbeResult, probe
+from securetransport.adapters.tls import probe
 from securetransport.core.crypto import signing, x509
 from securetransport.core.formats.body import DocumentKind, Version
-from securetransport.core.ports.bus import BusEvent, Connection, Credentials
+from securetransport.core.ports import BusEvent, Connection, Credentials, ProbeResult
 from servers import LOOPBACK, wait_until
 
 MOST_SECONDS = 5.0

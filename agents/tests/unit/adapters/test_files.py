@@ -1,4 +1,4 @@
-"""Atomic writes and private directories, on a real file system."""
+"""Files: the contract on this machine and on the fake, and what only one of them can show."""
 
 from __future__ import annotations
 
@@ -7,68 +7,96 @@ from pathlib import Path
 
 import pytest
 
-from securetransport.adapters.files import ensure_private_dir, read_optional, write_atomic
+from files_contract import FilesContract, ModeOf
+from securetransport.adapters.files import LocalFiles
 from securetransport.core.base.errors import SecureTransportError
+from securetransport.testing import FakeFiles, ProcessDied
 
 
-def mode_of(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
+class TestLocalFiles(FilesContract):
+    """On a real file system."""
+
+    @pytest.fixture
+    def files(self) -> LocalFiles:
+        return LocalFiles()
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        tmp_path.chmod(0o755)
+        return tmp_path
+
+    @pytest.fixture
+    def mode_of(self) -> ModeOf:
+        return lambda path: stat.S_IMODE(path.stat().st_mode)
+
+    def test_who_holds_the_old_file_open_goes_on_reading_it(
+        self, files: LocalFiles, root: Path
+    ) -> None:
+        files.write(root / "file", b"old")
+        with (root / "file").open("rb") as reader:
+            files.write(root / "file", b"new")
+            assert reader.read() == b"old"
+
+    def test_what_an_interrupted_run_left_is_in_nobodys_way(
+        self, files: LocalFiles, root: Path
+    ) -> None:
+        (root / ".link.link").write_text("left over")
+        files.link(root / "link", Path("target"))
+        assert files.entries(root) == ["link"]
 
 
-def test_file_is_private_unless_told_otherwise(tmp_path: Path) -> None:
-    write_atomic(tmp_path / "key", b"\x00bytes")
-    write_atomic(tmp_path / "ca", "text ä", mode=0o644)
-    assert (mode_of(tmp_path / "key"), mode_of(tmp_path / "ca")) == (0o600, 0o644)
-    assert (tmp_path / "key").read_bytes() == b"\x00bytes"
-    assert (tmp_path / "ca").read_text(encoding="utf-8") == "text ä"
+class TestFakeFiles(FilesContract):
+    """In memory."""
 
+    @pytest.fixture
+    def files(self, root: Path) -> FakeFiles:
+        made = FakeFiles()
+        made.make_dir(root)
+        return made
 
-def test_replaced_file_is_a_new_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_atomic(path, b"old")
-    with path.open("rb") as reader:
-        write_atomic(path, b"new")
-        assert reader.read() == b"old", "who reads the old file goes on reading it"
-    assert path.read_bytes() == b"new"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+    @pytest.fixture
+    def root(self) -> Path:
+        return Path("/srv/test")
 
+    @pytest.fixture
+    def mode_of(self, files: FakeFiles) -> ModeOf:
+        return files.mode
 
-def test_mode_of_the_old_file_does_not_survive(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    path.chmod(0o666)
-    write_atomic(path, b"new")
-    assert mode_of(path) == 0o600
+    def test_full_disk_refuses_and_keeps_what_is_there(self, files: FakeFiles, root: Path) -> None:
+        files.write(root / "file", b"old")
+        files.is_full = True
+        with pytest.raises(SecureTransportError, match="No space left"):
+            files.write(root / "file", b"new")
+        with pytest.raises(SecureTransportError, match="No space left"):
+            files.link(root / "link", Path("file"))
+        with pytest.raises(SecureTransportError, match="No space left"):
+            files.private_dir(root / "folder")
+        assert files.entries(root) == ["file"]
+        assert files.read(root / "file") == b"old"
+        files.remove(root / "file")
+        assert files.entries(root) == []
 
+    def test_directory_of_another_user_is_refused(self, files: FakeFiles, root: Path) -> None:
+        files.make_dir(root / "theirs", owner="somebody")
+        with pytest.raises(SecureTransportError, match="another user"):
+            files.private_dir(root / "theirs")
 
-def test_failed_write_keeps_the_old_file_and_names_the_path(tmp_path: Path) -> None:
-    target = tmp_path / "directory"
-    target.mkdir()
-    with pytest.raises(SecureTransportError, match=str(target)):
-        write_atomic(target, b"x")
-    with pytest.raises(SecureTransportError, match="No such file or directory"):
-        write_atomic(tmp_path / "absent" / "file", b"x")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["directory"]
+    def test_planned_failure_comes_first_and_once(self, files: FakeFiles, root: Path) -> None:
+        files.failures.append(SecureTransportError("i/o error"))
+        with pytest.raises(SecureTransportError, match="i/o error"):
+            files.read(root / "file")
+        assert files.read(root / "file") is None
 
-
-def test_absent_file_reads_as_none_and_an_unreadable_one_is_an_error(tmp_path: Path) -> None:
-    assert read_optional(tmp_path / "absent") is None
-    (tmp_path / "file").write_bytes(b"x")
-    assert read_optional(tmp_path / "file") == b"x"
-    with pytest.raises(SecureTransportError, match="cannot read file"):
-        read_optional(tmp_path)
-
-
-def test_directory_is_made_private_and_kept_private(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b"
-    assert ensure_private_dir(path) == path
-    assert mode_of(path) == 0o700
-    path.chmod(0o755)
-    ensure_private_dir(path)
-    assert mode_of(path) == 0o700
-
-
-def test_file_in_place_of_a_directory_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(SecureTransportError, match="cannot make private directory"):
-        ensure_private_dir(tmp_path / "file")
+    def test_process_dies_before_the_change_and_its_successor_finds_the_rest(
+        self, files: FakeFiles, root: Path
+    ) -> None:
+        files.crash_before(2)
+        files.write(root / "a", b"1")
+        for name in ("b", "c"):
+            with pytest.raises(ProcessDied):
+                files.write(root / name, b"2")
+        found = files.after_crash()
+        assert found.entries(root) == ["a"]
+        found.write(root / "b", b"3")
+        assert files.entries(root) == ["a"], "the old process sees nothing of it"
+        assert found.changes == [("write", root / "b")]

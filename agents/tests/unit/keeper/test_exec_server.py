@@ -10,12 +10,15 @@ import pytest
 from test_generations import new_files
 
 from certificates import Issuer
+from securetransport.adapters.files import LocalFiles
 from securetransport.core.base.errors import ConfigError
 from securetransport.keeper.exec_server import split_arguments
 from securetransport.keeper.generations import Generation, Generations
-from securetransport.keeper.ready import missing_for_start, write_ready
+from securetransport.keeper.ready import ReadyFile, missing_for_start
+from securetransport.testing import FakeClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FILES = LocalFiles()
 MAX_AGE = timedelta(seconds=60)
 
 
@@ -27,14 +30,18 @@ def managed(tmp_path: Path) -> Path:
 @pytest.fixture
 def generation(managed: Path) -> Generation:
     issuer = Issuer.root("root").intermediate("nats-int e1 0000000000000001")
-    generations = Generations(managed)
+    generations = Generations(managed, FILES)
     made = generations.prepare(*new_files(issuer))
     generations.switch(made)
     return made
 
 
+def write_ready(managed: Path, server: str, generation: Generation, at: datetime) -> None:
+    ReadyFile(FILES, managed, server, FakeClock(at)).state(generation)
+
+
 def missing(managed: Path, at: datetime = NOW, server: str = "nats-1") -> str:
-    return missing_for_start(managed, server, at=at, max_age=MAX_AGE) or "nothing"
+    return missing_for_start(FILES, managed, server, at=at, max_age=MAX_AGE) or "nothing"
 
 
 def set_boot(managed: Path, boot: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from certificates import Issuer
+from securetransport.adapters.files import LocalFiles
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import MalformedMessageError
 from securetransport.core.base.names import Fingerprint
@@ -21,6 +22,7 @@ from securetransport.keeper.generations import MATERIAL, Generation, Generations
 from securetransport.keeper.material import renewal_fraction
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FILES = LocalFiles()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def put(generations: Generations, issuer: Issuer) -> Generation:
 
 
 def test_prepared_files_are_not_in_force_before_the_switch(tmp_path: Path, issuer: Issuer) -> None:
-    generations = Generations(tmp_path / "managed")
+    generations = Generations(tmp_path / "managed", FILES)
     assert generations.current() is None
     first = put(generations, issuer)
     second = generations.prepare(*new_files(issuer))
@@ -69,7 +71,7 @@ def test_prepared_files_are_not_in_force_before_the_switch(tmp_path: Path, issue
 
 
 def test_discarded_files_leave_the_ones_in_force(tmp_path: Path, issuer: Issuer) -> None:
-    generations = Generations(tmp_path / "managed")
+    generations = Generations(tmp_path / "managed", FILES)
     first = put(generations, issuer)
     generations.discard(generations.prepare(*new_files(issuer)))
     current = generations.current()
@@ -78,22 +80,22 @@ def test_discarded_files_leave_the_ones_in_force(tmp_path: Path, issuer: Issuer)
 
 
 def test_what_was_noted_survives_a_restart(tmp_path: Path, issuer: Issuer) -> None:
-    generation = put(Generations(tmp_path / "managed"), issuer)
-    current = Generations(tmp_path / "managed").current()
+    generation = put(Generations(tmp_path / "managed", FILES), issuer)
+    current = Generations(tmp_path / "managed", FILES).current()
     assert current == generation
 
 
 @pytest.mark.parametrize("name", [*MATERIAL, "tls.conf", "generation.json"])
 def test_damaged_set_counts_as_none(tmp_path: Path, issuer: Issuer, name: str) -> None:
-    generation = put(Generations(tmp_path / "managed"), issuer)
+    generation = put(Generations(tmp_path / "managed", FILES), issuer)
     (generation.path / name).write_bytes(b"damaged")
-    assert Generations(tmp_path / "managed").current() is None
+    assert Generations(tmp_path / "managed", FILES).current() is None
 
 
 def test_old_and_unfinished_sets_are_removed_and_the_former_one_is_kept(
     tmp_path: Path, issuer: Issuer
 ) -> None:
-    generations = Generations(tmp_path / "managed")
+    generations = Generations(tmp_path / "managed", FILES)
     for _ in range(4):
         put(generations, issuer)
     generations.prepare(*new_files(issuer))  # a crash before the switch
@@ -106,12 +108,12 @@ def test_foreign_file_in_place_of_a_link_is_replaced(tmp_path: Path, issuer: Iss
     managed = tmp_path / "managed"
     managed.mkdir()
     (managed / "tls.crt").write_text("somebody put this here")
-    generation = put(Generations(managed), issuer)
+    generation = put(Generations(managed, FILES), issuer)
     assert (managed / "tls.crt").read_bytes() == generation.files["tls.crt"]
 
 
 def test_files_are_private(tmp_path: Path, issuer: Issuer) -> None:
-    generation = put(Generations(tmp_path / "managed"), issuer)
+    generation = put(Generations(tmp_path / "managed", FILES), issuer)
     for path in (tmp_path / "managed", generation.path):
         assert path.stat().st_mode & 0o077 == 0
     for path in generation.path.iterdir():
@@ -123,7 +125,7 @@ def test_certificate_and_key_read_through_tls_conf_always_match(
 ) -> None:
     """A server reads ``tls.conf`` once, then the files it names, at any instant."""
     managed = tmp_path / "managed"
-    generations = Generations(managed)
+    generations = Generations(managed, FILES)
     put(generations, issuer)
     is_over = threading.Event()
     mismatches: list[str] = []

@@ -10,6 +10,6 @@ Usage::
 
 from securetransport.adapters.tls.acceptance import accepted
 from securetransport.adapters.tls.context import client_context
-from securetransport.adapters.tls.probe import ProbeResult, probe
+from securetransport.adapters.tls.probe import HandshakeProbe, probe
 
-__all__ = ["ProbeResult", "accepted", "client_context", "probe"]
+__all__ = ["HandshakeProbe", "accepted", "client_context", "probe"]

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from securetransport.adapters.tls.context import client_context
-from securetransport.adapters.tls.wire import CHUNK_BYTES, PortKind, flush, opened, receive
-from securetransport.core.ports import TlsIdentity
+from securetransport.adapters.tls.wire import CHUNK_BYTES, flush, opened, receive
+from securetransport.core.ports import PortKind, TlsIdentity
 
 ACCEPTED: Final = "accepted"
 UNKNOWN_AUTHORITY: Final = "unknown-authority"

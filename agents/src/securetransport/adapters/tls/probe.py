@@ -11,41 +11,36 @@ It sends no data, and nothing it reads is trusted further.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from OpenSSL import SSL, crypto
 
-from securetransport.adapters.tls.wire import CHUNK_BYTES, PortKind, flush, opened, receive
+from securetransport.adapters.tls.wire import CHUNK_BYTES, flush, opened, receive
 from securetransport.core.base.errors import MalformedMessageError
-from securetransport.core.base.names import Fingerprint
 from securetransport.core.crypto.x509 import describe
+from securetransport.core.ports.servers import PROBE_SECONDS, PortKind, ProbeResult
 
 _NO_ANSWER: Final = "no answer in time"
+_PORTS: Final = range(1, 65536)
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """What was seen.
+class HandshakeProbe:
+    """Implements ``TlsProbe`` over sockets."""
 
-    Attributes:
-        ca_names: Common names of the CAs the server accepts, in its order.
-        issuer_common_name: Who signed the leaf it serves, empty when not seen.
-        leaf_fingerprint: SHA-256 of that leaf's DER, hex; ``None`` when not seen.
-        leaf_not_after: When that leaf ends.
-        error: Why the probe failed; then the other fields say nothing. ``None`` when it worked.
-    """
-
-    ca_names: tuple[str, ...] = ()
-    issuer_common_name: str = ""
-    leaf_fingerprint: Fingerprint | None = None
-    leaf_not_after: datetime | None = None
-    error: str | None = None
+    async def probe(
+        self,
+        host: str,
+        port: int,
+        *,
+        kind: PortKind = "client",
+        timeout_seconds: float = PROBE_SECONDS,
+    ) -> ProbeResult:
+        """Do a TLS handshake without a certificate and return what it showed; never raises."""
+        return await probe(host, port, kind=kind, timeout_seconds=timeout_seconds)
 
 
 async def probe(
-    host: str, port: int, *, kind: PortKind = "client", timeout_seconds: float = 2.0
+    host: str, port: int, *, kind: PortKind = "client", timeout_seconds: float = PROBE_SECONDS
 ) -> ProbeResult:
     """Do a TLS 1.3 handshake without a certificate and return what it showed; never raises.
 
@@ -55,11 +50,15 @@ async def probe(
         kind: ``client`` reads the INFO line first, ``route`` begins with TLS.
         timeout_seconds: For all of it.
     """
+    if port not in _PORTS:
+        return ProbeResult(error=f"port {port} is not 1 to 65535")
     try:
         async with asyncio.timeout(timeout_seconds), opened(host, port, kind) as (reader, writer):
             return await _handshake(reader, writer)
     except TimeoutError:
         return ProbeResult(error=_NO_ANSWER)
+    except ValueError as error:  # a host name that is none, a line over the limit
+        return ProbeResult(error=str(error))
     except OSError as error:
         return ProbeResult(error=error.strerror or str(error) or type(error).__name__)
     except (SSL.Error, MalformedMessageError) as error:

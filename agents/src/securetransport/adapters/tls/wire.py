@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final, Literal
+from typing import Final
 
-PortKind = Literal["client", "route"]
+from securetransport.core.ports.servers import PortKind
 
 CHUNK_BYTES: Final = 16384
 _LINE_LIMIT_BYTES: Final = 1 << 20  # an INFO line lists every server's URL; far below this

@@ -21,8 +21,11 @@ from securetransport.core.ports.bus import (
     Subscription,
 )
 from securetransport.core.ports.clock import Clock
+from securetransport.core.ports.files import Files
 from securetransport.core.ports.leaf_certificates import LeafSource, TlsIdentity
+from securetransport.core.ports.randomness import Randomness
 from securetransport.core.ports.secrets import KvEntry, SecretStore
+from securetransport.core.ports.servers import PortKind, ProbeResult, ServerControl, TlsProbe
 
 __all__ = [
     "Bus",
@@ -34,14 +37,20 @@ __all__ = [
     "Credentials",
     "DeliveryFacts",
     "EventHandler",
+    "Files",
     "KvEntry",
     "LeafSource",
     "Message",
     "MessageHandler",
+    "PortKind",
+    "ProbeResult",
     "PublishAck",
     "PullSubscription",
+    "Randomness",
     "SecretStore",
+    "ServerControl",
     "StoredMessage",
     "Subscription",
     "TlsIdentity",
+    "TlsProbe",
 ]
