@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from securetransport.adapters.nats import Bus
+from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.openbao import OpenBaoLeafSource
 from securetransport.core.acl import (
     Acl,
@@ -345,7 +345,7 @@ tls {{
                         ttl=self._profile().leaf_validity,
                     )
                     leaf = await source.issue()
-                    connection = await Bus().connect(
+                    connection = await NatsBus().connect(
                         [f"tls://{LOOPBACK}:{port}" for port in self.client_ports],
                         Credentials(tuple(trust.anchors(self.bundle())), leaf),
                         name="admin/1",

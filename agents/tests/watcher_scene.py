@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from keeper_scene import Scene
-from securetransport.adapters.nats import Bus
+from securetransport.adapters.nats import NatsBus
 from securetransport.core.formats import documents
 from securetransport.core.formats.attestation import Attestation
 from securetransport.core.formats.body import DocumentKind
@@ -103,7 +103,7 @@ class Listener:
     async def __aenter__(self) -> Self:
         authority, site = self.scene.authority, self.scene.sites[0]
         leaf = await asyncio.to_thread(authority.leaf, "metadata")
-        self.connection = await Bus().connect(
+        self.connection = await NatsBus().connect(
             [f"tls://{LOOPBACK}:{site.port}"],
             Credentials(tuple(authority.anchors()), leaf),
             name="metadata/1",

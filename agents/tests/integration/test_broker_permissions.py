@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from certificates import TRUST_DOMAIN, Issuer
-from securetransport.adapters.nats import Bus
+from securetransport.adapters.nats import NatsBus
 from securetransport.core.acl import (
     Acl,
     MatrixRow,
@@ -114,7 +114,7 @@ def _credentials(issuer: Issuer, service: str) -> Credentials:
 
 
 async def _connect(server: NatsServer, issuer: Issuer, service: str) -> Connection:
-    return await Bus().connect(
+    return await NatsBus().connect(
         [server.url],
         _credentials(issuer, service),
         name=f"{service}/1",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from securetransport.adapters.files import LocalFiles
-from securetransport.adapters.nats import Bus
+from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.openbao.login import AppRoleFiles, login
 from securetransport.adapters.system import SystemClock
@@ -89,7 +89,7 @@ async def visit(
 async def connection(settings: CliSettings, held: Visit) -> AsyncIterator[Connection]:
     """Connect as the visitor; keep it shorter than ten seconds."""
     credentials = Credentials(trust.anchors(held.trust.bundle), held.identity)
-    bus = await Bus().connect(
+    bus = await NatsBus().connect(
         settings.nats_servers,
         credentials,
         name="securetransport-cli",

@@ -20,7 +20,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from securetransport.adapters.nats import Bus
+from securetransport.adapters.nats import NatsBus
 from securetransport.core.base.errors import BusUnavailableError, SecureTransportError
 from securetransport.core.base.names import inbox_prefix, service_of
 from securetransport.core.ports import TlsIdentity
@@ -198,7 +198,7 @@ class ConnectionSwitch:
         def heard(event: BusEvent) -> None:
             self._heard(event, made[0] if made else None)
 
-        connection = await Bus().connect(
+        connection = await NatsBus().connect(
             nats.servers,
             Credentials(trust_rules.anchors(trust.bundle), leaf),
             name=self._instance,

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from keeper_scene import Scene, Site
-from securetransport.adapters.nats import Bus
+from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.tls import probe
 from securetransport.core.crypto import signing, x509
 from securetransport.core.formats.body import DocumentKind, Version
@@ -24,7 +24,7 @@ MOST_SECONDS = 5.0
 
 async def connect(scene: Scene, site: Site, events: list[BusEvent] | None = None) -> Connection:
     context = Credentials(tuple(scene.authority.anchors()), scene.authority.leaf("gatekeeper"))
-    return await Bus().connect(
+    return await NatsBus().connect(
         [f"tls://{LOOPBACK}:{site.port}"],
         context,
         name="gatekeeper/1",

@@ -10,7 +10,7 @@ from service_bench import Connect, context, users
 from service_broker import Broker
 from service_pki import Issuer
 
-from securetransport.adapters.nats import Bus
+from securetransport.adapters.nats import NatsBus
 from securetransport.core.ports.bus import BusEvent, BusTimeouts, Connection
 
 
@@ -32,7 +32,7 @@ async def connect(broker: Broker, issuer: Issuer) -> AsyncIterator[Connect]:
     made: list[Connection] = []
 
     async def make(service: str, events: list[BusEvent] | None = None) -> Connection:
-        connection = await Bus().connect(
+        connection = await NatsBus().connect(
             [broker.url],
             context(issuer, service),
             name=f"{service}/1",

@@ -89,7 +89,7 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     broker.set_users(service_users)
     await asyncio.sleep(0.2)
-    js = (await connect("admin")).client.jetstream()
+    js = (await connect("admin")).link.client.jetstream()
     await js.add_stream(
         StreamConfig(STREAM, subjects=["auth.>"], retention=RetentionPolicy.WORK_QUEUE)
     )
@@ -123,7 +123,7 @@ def verdict(scene: Scene) -> dict[str, int]:
 
 
 async def left_in_stream(connect: Connect) -> int:
-    js = (await connect("admin")).client.jetstream()
+    js = (await connect("admin")).link.client.jetstream()
     return int((await js.stream_info(STREAM)).state.messages)
 
 
@@ -208,7 +208,7 @@ async def test_message_that_no_delivery_settles_is_parked_with_its_reason(
         lambda: scene.reader.count(REFUSED, topic=TOPIC, reason="verify_key") == 1, seconds=40
     )
     admin = await connect("admin")
-    js = admin.client.jetstream()
+    js = admin.link.client.jetstream()
     letter = await js.get_last_msg("DEAD_LETTERS", f"dlq.{STREAM}.{DURABLE}")
     assert letter.headers is not None
     assert letter.headers["St-Reason"] == "verify_key"

@@ -11,14 +11,14 @@ from service_bench import DURABLE, STREAM, Connect, context, users
 from service_broker import Broker, user
 from service_pki import Issuer
 
-from securetransport.adapters.nats import Bus
+from securetransport.adapters.nats import NatsBus
 from securetransport.core.base.errors import BusUnavailableError, PermissionDeniedError
 from securetransport.core.ports.bus import BusEvent, BusEventKind, BusTimeouts, Connection, Message
 
 
 async def build(connect: Connect, **consumer: object) -> None:
     admin = await connect("admin")
-    js = admin.client.jetstream()
+    js = admin.link.client.jetstream()
     await js.add_stream(
         StreamConfig(STREAM, subjects=["orders.>"], allow_direct=True, duplicate_window=60)
     )
@@ -233,7 +233,7 @@ async def test_removed_user_is_disconnected_and_stays_out(connect: Connect, brok
 async def test_certificate_of_an_untrusted_issuer_is_refused(broker: Broker) -> None:
     other = Issuer.make(101)
     with pytest.raises(BusUnavailableError):
-        await Bus().connect(
+        await NatsBus().connect(
             [broker.url],
             context(other, "sender"),
             name="x",
@@ -244,7 +244,7 @@ async def test_certificate_of_an_untrusted_issuer_is_refused(broker: Broker) -> 
 
 async def test_certificate_without_user_is_refused(broker: Broker, issuer: Issuer) -> None:
     with pytest.raises(PermissionDeniedError):
-        await Bus().connect(
+        await NatsBus().connect(
             [broker.url],
             context(issuer, "stranger"),
             name="x",
@@ -257,7 +257,7 @@ async def test_refused_connection_ends_by_itself(broker: Broker, issuer: Issuer)
     """A time limit works by cancelling, and nats-py may swallow that; attempts are bounded too."""
     async with asyncio.timeout(20):
         with pytest.raises(PermissionDeniedError):
-            await Bus().connect(
+            await NatsBus().connect(
                 [broker.url],
                 context(issuer, "stranger"),
                 name="x",

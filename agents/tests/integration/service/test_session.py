@@ -146,7 +146,7 @@ class Stage:
     async def attested(self) -> list[Attestation]:
         """Every attestation so far, oldest first."""
         assert self.admin is not None
-        js = self.admin.client.jetstream()
+        js = self.admin.link.client.jetstream()
         info = await js.stream_info(names.STREAM_ATTESTATIONS)
         found = []
         for sequence in range(info.state.first_seq, info.state.last_seq + 1):
@@ -183,7 +183,7 @@ async def stage(
     authority = Authority()
     made = Stage(authority, broker, issuer, tmp_path)
     made.admin = await connect("admin")
-    js = made.admin.client.jetstream()
+    js = made.admin.link.client.jetstream()
     await js.add_stream(StreamConfig(names.STREAM_ATTESTATIONS, subjects=["metadata.attest.>"]))
     await js.add_stream(
         StreamConfig(names.STREAM_CA_CLIENT, subjects=["metadata.client.>"], allow_direct=True)

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from certificates import TRUST_DOMAIN
 from keeper_scene import Scene, Site
-from securetransport.adapters.nats import Bus
+from securetransport.adapters.nats import NatsBus
 from securetransport.core.base.names import ServiceId, spiffe_id
 from securetransport.core.formats import documents
 from securetransport.core.formats.server_report import ServerReport
@@ -21,7 +21,7 @@ from watcher_scene import Listener, WatcherProcess, of_server
 async def connect(
     scene: Scene, site: Site, leaf: TlsIdentity, inbox: str = "_INBOX.gatekeeper"
 ) -> Connection:
-    return await Bus().connect(
+    return await NatsBus().connect(
         [f"tls://{LOOPBACK}:{site.port}"],
         Credentials(tuple(scene.authority.anchors()), leaf),
         name="somebody-else/9",

@@ -8,7 +8,7 @@ from typing import Final
 
 import nats.errors as nats_errors
 
-from securetransport.adapters.nats.connection import Connection
+from securetransport.adapters.nats.connection import NatsConnection
 from securetransport.adapters.nats.errors import translate
 from securetransport.adapters.nats.transport import QuickTransport
 from securetransport.adapters.tls import client_context
@@ -20,7 +20,7 @@ from securetransport.core.ports.bus import BusTimeouts, Credentials, EventHandle
 _FIRST_ATTEMPTS: Final = 20
 
 
-class Bus:
+class NatsBus:
     """Makes connections; holds nothing."""
 
     async def connect(  # noqa: PLR0913  # all but two are by name
@@ -32,7 +32,7 @@ class Bus:
         inbox_prefix: str,
         timeouts: BusTimeouts | None = None,
         on_event: EventHandler | None = None,
-    ) -> Connection:
+    ) -> NatsConnection:
         """Return a connection that is up.
 
         The servers map the certificate to a user; there is no password.
@@ -53,13 +53,14 @@ class Bus:
         """
         limits = timeouts or BusTimeouts()
         context = client_context(credentials.anchors, credentials.identity)
-        connection = Connection(
+        connection = NatsConnection(
             name=name,
             inbox_prefix=inbox_prefix,
             request_seconds=limits.request,
             on_event=on_event,
         )
-        client = connection.client
+        link = connection.link
+        client = link.client
         # nats-py has no option for the transport; see transport.py for why it must be another one.
         client._transport = QuickTransport()  # type: ignore[no-untyped-call]  # noqa: SLF001
         try:
@@ -75,18 +76,18 @@ class Bus:
                     ping_interval=limits.ping,  # type: ignore[arg-type]  # as above
                     max_outstanding_pings=2,
                     pending_size=8 * 1024 * 1024,
-                    error_cb=connection.on_error,
-                    disconnected_cb=connection.on_disconnected,
-                    reconnected_cb=connection.on_reconnected,
-                    closed_cb=connection.on_closed,
-                    lame_duck_mode_cb=connection.on_lame_duck,
+                    error_cb=link.on_error,
+                    disconnected_cb=link.on_disconnected,
+                    reconnected_cb=link.on_reconnected,
+                    closed_cb=link.on_closed,
+                    lame_duck_mode_cb=link.on_lame_duck,
                 )
                 client.options["max_reconnect_attempts"] = -1
                 # A server that refuses a TLS 1.3 client says so only after the handshake.
                 await client.flush()
                 await connection.start()
         except (OSError, nats_errors.Error, TimeoutError, SecureTransportError) as error:
-            reason = connection.last_error
+            reason = link.last_error
             await connection.close()
             if isinstance(error, SecureTransportError):
                 raise

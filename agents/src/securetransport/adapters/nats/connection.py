@@ -1,47 +1,40 @@
-"""One connection to the bus: publish, subscribe, request, pull, read; nats-py's errors translated.
-
-Requests and stream publishes are never buffered while the connection is down: a buffered publish
-would be stored after its sender gave it up. What happens to those under way when it is lost stands
-in ``state.py``.
-"""
+"""One connection to the bus over nats-py: what the port promises, its errors translated."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
+import nats.aio.client
 import nats.errors as nats_errors
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription as NatsSubscription
+from nats.aio.subscription import Subscription as ClientSubscription
 
-from securetransport.adapters.nats import direct
-from securetransport.adapters.nats.errors import translate, translate_api
-from securetransport.adapters.nats.message import NatsAnswers, delivery_of
-from securetransport.adapters.nats.pull import PullSubscription
-from securetransport.adapters.nats.state import ConnectionState
-from securetransport.adapters.nats.transport import QuickTransport
+from securetransport.adapters.nats.answers import PendingAnswers
+from securetransport.adapters.nats.calls import Calls
+from securetransport.adapters.nats.errors import translate
+from securetransport.adapters.nats.link import NatsLink
+from securetransport.adapters.nats.message import NatsAnswers, check_size, delivery_of
+from securetransport.adapters.nats.pull import NatsPull
 from securetransport.adapters.tls import client_context
-from securetransport.core.base.errors import BusUnavailableError
+from securetransport.core.base.errors import BusUnavailableError, PermissionDeniedError
 from securetransport.core.ports.bus import (
-    HEADER_MESSAGE_ID,
     Credentials,
+    EventHandler,
     Message,
     MessageHandler,
     PublishAck,
     StoredMessage,
 )
 
-_STATUS: Final = "Status"
-_NO_RESPONDERS: Final = "503"
 _NATS_ERRORS: Final = (nats_errors.Error, OSError, asyncio.TimeoutError)
 
 
-class Subscription:
+class NatsSubscription:
     """Interest in a subject, until :meth:`unsubscribe`; survives reconnects."""
 
-    def __init__(self, inner: NatsSubscription) -> None:
+    def __init__(self, inner: ClientSubscription) -> None:
         self._inner = inner
 
     async def unsubscribe(self) -> None:
@@ -52,16 +45,75 @@ class Subscription:
             return  # closed connection or unsubscribed before: nothing is left to end
 
 
-class Connection(ConnectionState):
-    """A live connection; made by :class:`~securetransport.adapters.nats.bus.Bus`, not directly.
+class NatsConnection:
+    """A live connection; made by :class:`~securetransport.adapters.nats.bus.NatsBus`, not directly.
 
     Attributes:
         name: The client name the servers list; nothing is authorised by it.
+        link: nats-py's client; for this package and for tests.
     """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        inbox_prefix: str,
+        request_seconds: float,
+        on_event: EventHandler | None,
+        client: nats.aio.client.Client | None = None,
+    ) -> None:
+        self.name = name
+        self.link = NatsLink(self, on_event, client)
+        self._client = self.link.client
+        self._request_seconds = request_seconds
+        self._answers = PendingAnswers(inbox_prefix)
+        self._calls = Calls(self, self._answers, request_seconds)
+        self._subscribing: dict[str, PermissionDeniedError | None] = {}
+        self._pulls: set[NatsPull] = set()
+
+    # --- state -------------------------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a server has accepted this connection and it is up now."""
+        return self.link.is_connected
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has ended for good."""
+        return self.link.is_closed
+
+    @property
+    def pending(self) -> int:
+        """Requests and stream publishes whose answer has not come."""
+        return len(self._answers)
+
+    @property
+    def server(self) -> str:
+        """Host and port it is connected to; empty when it is not."""
+        return self.link.server
+
+    @property
+    def max_payload_bytes(self) -> int:
+        """Most bytes of body and headers that the server accepts in one message."""
+        return int(self._client.max_payload)
+
+    async def wait_connected(self, timeout_seconds: float) -> None:
+        """Wait until the connection is up.
+
+        Raises:
+            BusUnavailableError: It did not come up in time, or is closed.
+        """
+        await self.link.wait_connected(timeout_seconds)
 
     def use_credentials(self, credentials: Credentials) -> None:
         """Use these for every later reconnect; the live connection is not touched."""
         self._client.options["tls"] = client_context(credentials.anchors, credentials.identity)
+
+    async def start(self) -> None:
+        """Subscribe the inbox of answers; called once after the first connect."""
+        self.link.begin()
+        await self.subscribe(self._answers.subject, self._answers.settle)
 
     # --- core --------------------------------------------------------------------------------
 
@@ -76,8 +128,10 @@ class Connection(ConnectionState):
         """Hand a message to the client; at most once, a violation comes as an event only.
 
         Raises:
+            RejectedMessageError: It is larger than the server accepts.
             BusUnavailableError: The connection is closed, or its buffer is full.
         """
+        check_size(subject, data, headers, self.max_payload_bytes)
         try:
             await self._client.publish(
                 subject, data, reply=reply, headers=dict(headers) if headers else None
@@ -87,26 +141,17 @@ class Connection(ConnectionState):
 
     async def subscribe(
         self, subject: str, handler: MessageHandler, *, queue: str = ""
-    ) -> Subscription:
+    ) -> NatsSubscription:
         """Call ``handler`` for each message, one after the other.
 
         Raises:
             PermissionDeniedError: The server refused the subscription.
             BusUnavailableError: The server did not answer.
         """
-
-        async def receive(raw: Msg) -> None:
-            await handler(self._message(raw))
-
-        return await self._subscribe_raw(subject, receive, queue)
-
-    async def _subscribe_raw(
-        self, subject: str, receive: Callable[[Msg], Awaitable[None]], queue: str = ""
-    ) -> Subscription:
         await self.wait_connected(self._request_seconds)
         self._subscribing[subject.lower()] = None
         try:
-            inner = await self._client.subscribe(subject, queue=queue, cb=receive)
+            inner = await self._client.subscribe(subject, queue=queue, cb=self._receiver(handler))
             # The server answers a refused subscription before the PONG of this flush.
             await self.flush()
             denied = self._subscribing[subject.lower()]
@@ -114,7 +159,7 @@ class Connection(ConnectionState):
             raise translate(error, f"subscribe {subject}") from error
         finally:
             self._subscribing.pop(subject.lower(), None)
-        subscription = Subscription(inner)
+        subscription = NatsSubscription(inner)
         if denied is not None:
             await subscription.unsubscribe()
             raise denied
@@ -138,9 +183,10 @@ class Connection(ConnectionState):
 
         Raises:
             PermissionDeniedError: This user may not publish there.
+            RejectedMessageError: It is larger than the server accepts.
             BusUnavailableError: Nobody listens, no answer in time, or the connection was lost.
         """
-        return self._message(await self._exchange(subject, data, timeout, headers))
+        return await self._calls.request(subject, data, timeout, headers)
 
     async def flush(self, timeout_seconds: float | None = None) -> None:
         """Return when the server has processed everything sent before.
@@ -167,7 +213,7 @@ class Connection(ConnectionState):
         data: bytes,
         *,
         message_id: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  # as publish_js
+        timeout: float | None = None,  # noqa: ASYNC109  # as request
         headers: Mapping[str, str] | None = None,
     ) -> PublishAck:
         """Publish into a stream and return its receipt.
@@ -178,58 +224,45 @@ class Connection(ConnectionState):
         Raises:
             BusUnavailableError: Not stored as far as is known: no answer, full stream, no leader.
             PermissionDeniedError: This user may not publish there.
-            RejectedMessageError: The stream refuses this message for what it is.
+            RejectedMessageError: The stream or the server refuses this message for what it is.
         """
-        every = dict(headers or {})
-        if message_id:
-            every[HEADER_MESSAGE_ID] = message_id
-        raw = await self._exchange(subject, data, timeout, every)
-        try:
-            body: dict[str, Any] = json.loads(raw.data)
-        except ValueError as error:
-            raise BusUnavailableError("publish: unreadable receipt", subject=subject) from error
-        if "error" in body:
-            raise translate_api(body["error"], f"publish {subject}")
-        return PublishAck(body["stream"], int(body["seq"]), bool(body.get("duplicate", False)))
+        return await self._calls.store(subject, data, message_id, timeout, headers)
 
     async def pull(
         self, stream: str, durable: str, *, batch: int = 128, expires_seconds: float = 2.0
-    ) -> PullSubscription:
+    ) -> NatsPull:
         """Start pulling from a durable that exists already; never creates or looks one up.
 
         Raises:
             PermissionDeniedError: The inbox may not be subscribed to.
             BusUnavailableError: The server did not answer.
         """
-        self._counter += 1
-        inbox = f"{self._inbox}.p{self._counter}"
-        pull = PullSubscription(
-            self, stream, durable, inbox, batch=batch, expires_seconds=expires_seconds
+        pull = NatsPull(
+            self, self._answers, stream, durable, batch=batch, expires_seconds=expires_seconds
         )
         await pull.start()
-        self._pulls.add(pull)
+        self._pulls = {known for known in self._pulls if not known.is_over} | {pull}
         return pull
 
     async def last_message(
         self,
         stream: str,
         subject: str,
-        timeout: float | None = None,  # noqa: ASYNC109  # part of the agreed signature
+        timeout: float | None = None,  # noqa: ASYNC109  # as request
     ) -> StoredMessage | None:
         """Return the newest message on ``subject``, ``None`` when there is none.
 
         Raises:
             PermissionDeniedError: This user may not read there.
-            BusUnavailableError: No answer in time.
+            BusUnavailableError: No answer in time, or not one that can be read.
         """
-        raw = await self._exchange(direct.subject_of(stream, subject), b"", timeout, None)
-        return direct.parse(raw.data, raw.headers or {}, stream)
+        return await self._calls.last_message(stream, subject, timeout)
 
     async def list_last(
         self,
         stream: str,
         subject_filter: str,
-        timeout: float | None = None,  # noqa: ASYNC109  # as last_message
+        timeout: float | None = None,  # noqa: ASYNC109  # as request
     ) -> list[StoredMessage]:
         """Return the newest message of every subject that matches ``subject_filter``.
 
@@ -237,9 +270,7 @@ class Connection(ConnectionState):
             PermissionDeniedError: This user may not read there.
             BusUnavailableError: No complete answer in time.
         """
-        return await direct.list_last(
-            self, stream, subject_filter, timeout or self._request_seconds
-        )
+        return await self._calls.list_last(stream, subject_filter, timeout)
 
     # --- end ---------------------------------------------------------------------------------
 
@@ -247,9 +278,7 @@ class Connection(ConnectionState):
         """Wait until no answer is pending, flush what was sent (acknowledgements), then close."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                answers = [future for future, _ in self._waiting.values()]
-                if answers:
-                    await asyncio.wait(answers)
+                await self._answers.wait_idle()
                 if self.is_connected:
                     await self.flush(timeout_seconds)
         except (TimeoutError, BusUnavailableError):
@@ -257,52 +286,42 @@ class Connection(ConnectionState):
         await self.close()
 
     async def close(self) -> None:
-        """End the connection; what waits for an answer fails with ``BusUnavailableError``."""
-        self._is_closing = True
-        self._up.clear()
-        for pull in tuple(self._pulls):
-            pull.connection_lost(is_final=True)
+        """End the connection, within a few seconds whatever the servers do."""
         try:
-            await asyncio.wait_for(self._client.close(), 3.0)
-        except (*_NATS_ERRORS, AttributeError):
-            pass  # the socket is gone already
+            await self.link.close()
         finally:
-            self._fail_waiting("connection closed")
-            self.abandon_transport()
+            self.link_lost("connection closed", is_final=True)
 
-    def abandon_transport(self) -> None:
-        """Give the socket back whatever nats-py believes its state is."""
-        transport = self._client._transport  # noqa: SLF001  # close() skips it after a failed connect
-        if isinstance(transport, QuickTransport):
-            transport.abort()
+    # --- called by the link ------------------------------------------------------------------
 
-    # --- for this package --------------------------------------------------------------------
+    def link_lost(self, why: str, *, is_final: bool) -> None:
+        """Let fail what waits for an answer; pulls forget what they asked for."""
+        self._answers.fail(why)
+        for pull in self._pulls:
+            pull.connection_lost(is_final=is_final)
 
-    async def start(self) -> None:
-        """Subscribe the request inbox; called once after the first connect."""
-        self._up.set()
-        await self._subscribe_raw(f"{self._inbox}.r.*", self._answer)
+    def link_restored(self) -> None:
+        """Let pulls ask again at once."""
+        self._answers.forget_refusals()
+        for pull in self._pulls:
+            pull.connection_restored()
 
-    async def _exchange(
-        self,
-        subject: str,
-        data: bytes,
-        timeout_seconds: float | None,
-        headers: Mapping[str, str] | None,
-    ) -> Msg:
-        limit = timeout_seconds or self._request_seconds
-        try:
-            async with asyncio.timeout(limit), self.expect(subject) as (reply, future):
-                await self.wait_connected(limit)
-                await self.publish(subject, data, reply=reply, headers=headers)
-                raw = await future
-        except TimeoutError as error:
-            raise BusUnavailableError("no answer in time", subject=subject) from error
-        if (raw.headers or {}).get(_STATUS) == _NO_RESPONDERS:
-            raise BusUnavailableError("nobody listens", subject=subject)
-        return raw
+    def publish_refused(self, subject: str, why: str) -> None:
+        """Let the request fail that this belongs to."""
+        self._answers.refuse(subject, why)
 
-    def _message(self, raw: Msg) -> Message:
-        answers = NatsAnswers(self.publish, raw.reply)
-        headers = raw.headers or {}
-        return Message(raw.subject, raw.data, raw.reply, headers, answers, delivery_of(raw.reply))
+    def subscription_refused(self, subject: str, why: str) -> None:
+        """Let the subscription fail that this belongs to."""
+        if subject in self._subscribing:
+            self._subscribing[subject] = PermissionDeniedError(why, subject=subject)
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _receiver(self, handler: MessageHandler) -> Callable[[Msg], Awaitable[None]]:
+        async def receive(raw: Msg) -> None:
+            answers = NatsAnswers(self.publish, raw.reply)
+            facts = delivery_of(raw.reply)
+            headers = raw.headers or {}
+            await handler(Message(raw.subject, raw.data, raw.reply, headers, answers, facts))
+
+        return receive

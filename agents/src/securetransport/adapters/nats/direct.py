@@ -6,28 +6,31 @@ answers.
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import Final
 
+from securetransport.adapters.nats.numbers import unsigned
 from securetransport.core.base.errors import BusUnavailableError
 from securetransport.core.ports.bus import StoredMessage
-
-if TYPE_CHECKING:
-    from securetransport.adapters.nats.connection import Connection
-    from securetransport.core.ports.bus import Message
 
 _PREFIX: Final = "$JS.API.DIRECT.GET"
 _NOT_FOUND: Final = "404"
 _END_OF_BATCH: Final = "204"
-_NO_RESPONDERS: Final = "503"
+_SERVER_HEADERS: Final = frozenset(
+    {"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending"}
+    | {"Nats-Last-Sequence", "Nats-UpTo-Sequence"}
+)
 
 
-def subject_of(stream: str, subject: str) -> str:
-    """Return the request subject for the newest message on ``subject``."""
-    return f"{_PREFIX}.{stream}.{subject}"
+def subject_of(stream: str, subject: str = "") -> str:
+    """Return the request subject for the newest message on ``subject``, or for a list."""
+    return f"{_PREFIX}.{stream}" + (f".{subject}" if subject else "")
+
+
+def is_end(status: str | None) -> bool:
+    """Tell whether an answer with this status ends a list."""
+    return status in {_END_OF_BATCH, _NOT_FOUND}
 
 
 def parse(data: bytes, headers: Mapping[str, str], stream: str) -> StoredMessage | None:
@@ -43,69 +46,24 @@ def parse(data: bytes, headers: Mapping[str, str], stream: str) -> StoredMessage
         reason = headers.get("Description", status)
         raise BusUnavailableError("direct read refused", stream=stream, reason=reason)
     own = {name: value for name, value in headers.items() if name not in _SERVER_HEADERS}
-    return StoredMessage(
-        subject=headers["Nats-Subject"],
-        data=data,
-        sequence=int(headers["Nats-Sequence"]),
-        stored_at=_instant(headers["Nats-Time-Stamp"]),
-        headers=own,
-    )
-
-
-_SERVER_HEADERS: Final = frozenset(
-    {"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending"}
-    | {"Nats-Last-Sequence", "Nats-UpTo-Sequence"}
-)
+    try:
+        return StoredMessage(
+            subject=headers["Nats-Subject"],
+            data=data,
+            sequence=unsigned(headers["Nats-Sequence"]),
+            stored_at=_instant(headers["Nats-Time-Stamp"]),
+            headers=own,
+        )
+    except (KeyError, ValueError, OverflowError) as error:
+        raise BusUnavailableError(
+            "direct read: unreadable answer", stream=stream, reason=str(error)
+        ) from error
 
 
 def _instant(text: str) -> datetime:
-    """Parse RFC 3339 with up to nine decimals; Python keeps microseconds."""
-    whole, _, rest = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(f"{whole}.{(rest + '000000')[:6]}+00:00")
-
-
-async def list_last(
-    connection: Connection, stream: str, subject_filter: str, timeout_seconds: float
-) -> list[StoredMessage]:
-    """Return the newest message of every matching subject, in stream order.
-
-    Raises:
-        BusUnavailableError: The answer was not complete in time.
-    """
-    found: list[StoredMessage] = []
-    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def receive(message: Message) -> None:
-        status = message.headers.get("Status")
-        if done.done():
-            return
-        if status in {_END_OF_BATCH, _NOT_FOUND}:
-            done.set_result(None)
-        elif status == _NO_RESPONDERS:
-            done.set_exception(BusUnavailableError("nobody listens", stream=stream))
-        else:
-            try:
-                stored = parse(message.data, message.headers, stream)
-            except BusUnavailableError as error:
-                done.set_exception(error)
-                return
-            if stored is not None:
-                found.append(stored)
-
-    async with connection.expect(f"{_PREFIX}.{stream}") as (reply, refusal):
-        inbox = reply.replace(".r.", ".l.", 1)
-        subscription = await connection.subscribe(inbox, receive)
-        try:
-            body = json.dumps({"multi_last": [subject_filter], "batch": 1000}).encode()
-            await connection.publish(f"{_PREFIX}.{stream}", body, reply=inbox)
-            async with asyncio.timeout(timeout_seconds):
-                ends: set[asyncio.Future[Any]] = {done, refusal}
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError as error:
-            raise BusUnavailableError("list was not complete in time", stream=stream) from error
-        finally:
-            await subscription.unsubscribe()
-        if refusal.done():
-            refusal.result()
-        done.result()
-    return found
+    """Parse RFC 3339 in UTC with up to nine decimals; Python keeps microseconds."""
+    whole, _, rest = text.removesuffix("Z").partition(".")
+    if not text.endswith("Z") or (rest and not (rest.isascii() and rest.isdigit())):
+        raise ValueError("Nats-Time-Stamp is no instant in UTC")
+    at = datetime.fromisoformat(f"{whole}.{(rest + '000000')[:6]}+00:00")
+    return at.astimezone(UTC)

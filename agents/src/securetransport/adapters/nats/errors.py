@@ -20,6 +20,8 @@ _VIOLATION: Final = re.compile(
     r'permissions violation for (?P<verb>publish|subscription) to "(?P<subject>[^"]*)"'
 )
 _REFUSED: Final = ("authorization violation", "authentication")
+_FINAL_CODES: Final = (400, 404)
+_MAX_REASON: Final = 200
 
 
 def permission_violation(error: BaseException) -> tuple[str, str] | None:
@@ -54,16 +56,20 @@ def translate(error: BaseException, doing: str) -> SecureTransportError:
     return BusUnavailableError(f"{doing}: bus not available", reason=text)
 
 
-def translate_api(body: dict[str, Any], doing: str) -> SecureTransportError:
+def translate_api(error: object, doing: str) -> SecureTransportError:
     """Return our error for the ``error`` object of a JetStream API answer.
 
     A full stream, a lost leader or a missing quorum is transient; what the stream refuses for what
-    it is (too large, wrong subject) is not.
+    it is (too large, wrong subject) is not. An error that cannot be read is transient.
+
+    Args:
+        error: As it came; a server may say anything.
+        doing: What was tried, for the text.
     """
-    code = int(body.get("code", 500))
-    text = str(body.get("description", "no description"))
-    facts = {"code": code, "error_code": body.get("err_code"), "reason": text}
-    if code in {400, 404} and "exceeded" not in text:
+    body: dict[str, Any] = error if isinstance(error, dict) else {}
+    code, text = body.get("code"), str(body.get("description", "no description"))
+    facts = {"code": code, "error_code": body.get("err_code"), "reason": text[:_MAX_REASON]}
+    if code in _FINAL_CODES and "exceeded" not in text:
         return RejectedMessageError(f"{doing}: refused by the stream", **facts)
     return BusUnavailableError(f"{doing}: not stored", **facts)
 

@@ -1,12 +1,13 @@
-"""What the server says of a delivery, and how an acknowledgement goes back over NATS."""
+"""What a message says of itself on the wire, and how an acknowledgement goes back over NATS."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from securetransport.core.base.errors import MalformedMessageError
+from securetransport.adapters.nats.numbers import unsigned
+from securetransport.core.base.errors import MalformedMessageError, RejectedMessageError
 from securetransport.core.ports.bus import DeliveryFacts
 
 Publish = Callable[[str, bytes], Awaitable[None]]
@@ -14,6 +15,35 @@ Publish = Callable[[str, bytes], Awaitable[None]]
 
 _UNIX_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ACK_PREFIX: Final = "$JS.ACK."
+_HEADER_START: Final = len(b"NATS/1.0\r\n\r\n")
+_HEADER_LINE: Final = len(b": \r\n")
+
+
+def check_size(subject: str, data: bytes, headers: Mapping[str, str] | None, limit: int) -> None:
+    """Return when a message fits; headers count as the server counts them.
+
+    A server closes the connection on a message that is too large, with everything else on it.
+
+    Args:
+        subject: For the error.
+        data: The body.
+        headers: Its headers.
+        limit: What the server accepts, in bytes.
+
+    Raises:
+        RejectedMessageError: It is larger.
+    """
+    size = len(data)
+    if headers:
+        lines = (len(f"{name}{value}".encode()) + _HEADER_LINE for name, value in headers.items())
+        size += _HEADER_START + sum(lines)
+    if size > limit:
+        raise RejectedMessageError(
+            "message is larger than the server accepts",
+            subject=subject,
+            size_bytes=size,
+            limit_bytes=limit,
+        )
 
 
 def parse_ack_subject(reply: str) -> DeliveryFacts:
@@ -30,14 +60,14 @@ def parse_ack_subject(reply: str) -> DeliveryFacts:
     if len(tokens) > 9:
         tokens = tokens[:2] + tokens[4:]
     try:
-        nanoseconds = int(tokens[7])
+        nanoseconds = unsigned(tokens[7])
         return DeliveryFacts(
             stream=tokens[2],
             consumer=tokens[3],
-            deliveries=int(tokens[4]),
-            stream_sequence=int(tokens[5]),
+            deliveries=unsigned(tokens[4]),
+            stream_sequence=unsigned(tokens[5]),
             stored_at=_UNIX_START + timedelta(microseconds=nanoseconds // 1000),
-            pending=int(tokens[8]),
+            pending=unsigned(tokens[8]),
         )
     except (ValueError, OverflowError) as error:
         raise MalformedMessageError("unreadable acknowledgement subject", reply=reply) from error

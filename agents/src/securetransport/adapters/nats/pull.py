@@ -19,13 +19,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
+from securetransport.adapters.nats.answers import PendingAnswers
+from securetransport.adapters.nats.wire import Wire
 from securetransport.core.base.errors import BusUnavailableError, PermissionDeniedError
-
-if TYPE_CHECKING:
-    from securetransport.adapters.nats.connection import Connection, Subscription
-    from securetransport.core.ports.bus import Message
+from securetransport.core.ports.bus import Message, Subscription
 
 _HEARTBEAT: Final = "100"
 _NO_RESPONDERS: Final = "503"
@@ -35,33 +34,34 @@ _RETRY_SECONDS: Final = 0.1
 _MISSING_RETRY_SECONDS: Final = 1.0
 
 
-class PullSubscription:
+class NatsPull:
     """Messages of one durable over one connection; iterate it, or call :meth:`next`.
 
     Args:
-        connection: Where it pulls; acknowledgements go back there.
+        wire: Where it pulls; acknowledgements go back there.
+        answers: Gives it an inbox, and knows when its requests were refused.
         stream: The stream.
         durable: The pre-made durable consumer.
-        inbox: Prefix of reply subjects, inside the user's own inbox.
         batch: Most messages asked for or waiting to be taken.
         expires_seconds: Life of one request; also the longest wait of :meth:`stop`.
     """
 
-    def __init__(  # noqa: PLR0913  # made by Connection.pull only
+    def __init__(  # noqa: PLR0913  # made by connections only
         self,
-        connection: Connection,
+        wire: Wire,
+        answers: PendingAnswers,
         stream: str,
         durable: str,
-        inbox: str,
         *,
         batch: int,
         expires_seconds: float,
     ) -> None:
         self.stream = stream
         self.durable = durable
-        self._connection = connection
+        self._wire = wire
+        self._answers = answers
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
-        self._inbox = inbox
+        self._inbox = answers.new_inbox("p")
         self._batch = batch
         self._expires = expires_seconds
         self._heartbeat = expires_seconds / 4
@@ -77,12 +77,12 @@ class PullSubscription:
 
     async def start(self) -> None:
         """Subscribe the inbox."""
-        self._subscription = await self._connection.subscribe(f"{self._inbox}.*", self._receive)
+        self._subscription = await self._wire.subscribe(f"{self._inbox}.*", self._receive)
 
     @property
-    def connection(self) -> Connection:
-        """Where it pulls."""
-        return self._connection
+    def is_over(self) -> bool:
+        """Whether :meth:`next` will return nothing more."""
+        return self._is_over
 
     @property
     def waiting(self) -> int:
@@ -158,7 +158,7 @@ class PullSubscription:
         missing = self._batch - sum(self._outstanding.values()) - self._queue.qsize()
         if self._is_stopping or missing * 2 < self._batch or loop.time() < self._resume_at:
             return
-        if not self._connection.is_connected:
+        if not self._wire.is_connected:
             self._resume_at = loop.time() + _RETRY_SECONDS
             return
         self._counter += 1
@@ -170,12 +170,12 @@ class PullSubscription:
         }
         self._outstanding[token] = missing
         self._last_sign = loop.time()
-        denied = self._connection.denied(self._subject)
+        denied = self._answers.take_refusal(self._subject)
         if denied is not None:
             raise PermissionDeniedError(denied, subject=self._subject)
         try:
             reply = f"{self._inbox}.{token}"
-            await self._connection.publish(self._subject, json.dumps(body).encode(), reply=reply)
+            await self._wire.publish(self._subject, json.dumps(body).encode(), reply=reply)
         except BusUnavailableError:
             self._outstanding.pop(token, None)
             self._resume_at = loop.time() + _RETRY_SECONDS
@@ -211,7 +211,6 @@ class PullSubscription:
 
     async def _finish(self) -> None:
         self._is_over = True
-        self._connection.forget_pull(self)
         subscription, self._subscription = self._subscription, None
-        if subscription is not None and not self._connection.is_closed:
+        if subscription is not None and not self._wire.is_closed:
             await subscription.unsubscribe()
