@@ -11,6 +11,15 @@ from local_platform import ROOT, Platform, free_port_base
 
 pytestmark = pytest.mark.timeout(240)
 
+TWIN = {"name": "twin", "service": "stranger", "instance": "1", "health_port": 1024}
+LOST = {
+    "name": "lost",
+    "service": "gatekeeper",
+    "module": "no_such_module",
+    "instance": "1",
+    "health_port": 1024,
+}
+
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Platform:
@@ -39,6 +48,19 @@ def platform(tmp_path: Path) -> Platform:
                 "nats_client_port is called nats_servers[].client_port now",
                 "no role has the variable nats_client_prot",
             ],
+        ),
+        (
+            {"agent_absent": ["twin"], "agent_processes": [TWIN, TWIN]},
+            [
+                "twin is of service stranger, which",
+                "two of them are called twin",
+                "agent_absent: twin is in agent_processes, too",
+            ],
+        ),
+        ({"agent_processes": [LOST]}, ["cannot import no_such_module of lost"]),
+        (
+            {"agent_processes": [{**LOST, "module": "json"}]},
+            ["local_platform_ports: 1024 is there more than once"],
         ),
         ({"securetransport_platform": "kubernetes"}, ["is kubernetes; it must be one of: local"]),
     ],
