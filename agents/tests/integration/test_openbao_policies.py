@@ -45,7 +45,6 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "directory/current": (("metadata",), EVERYONE),
     "directory/keys/0123abcd": (("metadata",), EVERYONE),
     "rotation/ca": (("metadata",), ("admin", "metadata")),
-    "rotation/keys": (("metadata",), ("admin", "metadata")),
     "topic-keys/auth.requests/7": (("metadata",), ("metadata",)),
     "enroll/gatekeeper/1/0123abcd": ((), ("metadata",)),
     "enroll/metadata/1/0123abcd": ((), ("metadata",)),
@@ -231,7 +230,7 @@ def test_only_the_authority_lists_and_destroys_keys(built: Built, who: str) -> N
     built.bao.call("POST", f"secret/data/{path}", made)
     status = built.ask("DELETE", f"secret/metadata/{path}", who=who)[0]
     assert status == (204 if is_authority else 403)
-    for kept in ("rotation/ca", "acl/current", "deny/list", "trust/bundle", "rotation/keys"):
+    for kept in ("rotation/ca", "acl/current", "deny/list", "trust/bundle"):
         assert built.ask("DELETE", f"secret/metadata/{kept}", who=who)[0] == 403, kept
 
 

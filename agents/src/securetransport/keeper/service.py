@@ -1,4 +1,4 @@
-"""The keeper's loop: look, ask ``core.server_files`` for one step, carry it out, look again.
+"""The keeper's loop: look, ask ``decisions.server_files`` for one step, carry it out, look again.
 
 One round reads OpenBao, then takes steps until there is nothing to do. A round does not fail
 because OpenBao is away: what is on disk is still watched and repaired, and the server goes on.
@@ -21,6 +21,7 @@ from securetransport.core.decisions.server_files import (
     Observation,
     ServerView,
     Step,
+    Wait,
     Wanted,
 )
 from securetransport.core.formats.body import DocumentKind
@@ -166,7 +167,7 @@ class Keeper:
         """Do everything that is to be done now."""
         await self._fetch()
         for _ in range(_MOST_STEPS):
-            step = server_files.next_step(await self._observe())
+            step = server_files.decide(await self._observe())
             if not await self._carry_out(step):
                 break
         self._measure()
@@ -257,7 +258,7 @@ class Keeper:
 
     # --- act ----------------------------------------------------------------------------------
 
-    async def _carry_out(self, step: Step) -> bool:
+    async def _carry_out(self, step: Step | Wait) -> bool:
         """Take a step; returns whether to look again at once."""
         match step:
             case server_files.IssueLeaf():
@@ -270,8 +271,8 @@ class Keeper:
                 await self._reload()
             case server_files.Attest():
                 return await self._attest(is_served=step.is_served)
-            case server_files.Rest():
-                self._rest(step.waits_for)
+            case Wait():
+                self._rest("; ".join(step.waits_for) or None)
                 return False
         return True
 

@@ -60,7 +60,7 @@ class Statements:
 
 
 class ServerOrder:
-    """Rule 3 of ``core.server_files``: whether this server may move to a newly active epoch."""
+    """Rule 3 of ``server_files``: whether this server may move to a newly active epoch."""
 
     def __init__(
         self,

@@ -26,13 +26,13 @@ from securetransport.core.base.errors import (
     UnknownKeyError,
 )
 from securetransport.core.base.names import KeyId
-from securetransport.core.decisions.topic_keys import check_entry
 from securetransport.core.formats.body import DocumentKind
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.directory import Directory, DirectoryEntry
 from securetransport.core.formats.documents import EVERYBODY
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.bus import Connection
+from securetransport.core.trust.directory import check_entry
 from securetransport.core.trust.keyring import VerifyKeyring
 from securetransport.member.documents import DocumentGate, stored_document
 from securetransport.runtime.logs import get_logger

@@ -16,13 +16,8 @@ from securetransport.core.base.errors import ConflictError, SecureTransportError
 from securetransport.core.base.names import ServiceId, Topic
 from securetransport.core.base.profile import Profile
 from securetransport.core.crypto import aead
-from securetransport.core.decisions.topic_keys import (
-    build_directory,
-    is_destroyable,
-    keys_for,
-    select_enrolled,
-    wanted_epochs,
-)
+from securetransport.core.decisions import topic_keys
+from securetransport.core.decisions.topic_keys import keys_for, wanted_epochs
 from securetransport.core.formats import documents
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.deny_list import DenyList
@@ -30,6 +25,7 @@ from securetransport.core.formats.directory import Directory
 from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.clock import Clock
+from securetransport.core.trust.directory import build_directory, select_enrolled
 from securetransport.metadata.document_store import DocumentStore, Signer, StoredDocument
 from securetransport.metadata.enrolled import EnrolledKeys
 from securetransport.runtime.logs import get_logger
@@ -85,14 +81,23 @@ class KeyRotation:
         """Make the keys that must exist now, and read those that exist already."""
         for topic in topic_rules(acl):
             await self._recall(topic)
-        for epoch in wanted_epochs(self._profile, self._clock.now()):
-            for topic in topic_rules(acl):
-                if (topic, epoch) not in self._topic_keys:
+        topics = frozenset(topic_rules(acl))
+        now = self._clock.now()
+        while True:
+            held = frozenset(self._topic_keys)
+            seen = topic_keys.Observation(now, topics, held, self._longest_wait)
+            match topic_keys.decide(seen, self._profile):
+                case topic_keys.MakeKey(topic, epoch):
                     self._topic_keys[topic, epoch] = await self._make_or_read(topic, epoch)
+                case topic_keys.DestroyKey(topic, epoch):
+                    await self._store.kv_destroy(names.kv_topic_key(topic, epoch))
+                    del self._topic_keys[topic, epoch]
+                case _:
+                    break
+        for epoch in wanted_epochs(self._profile, now):
             if epoch not in self.completed:
                 self.completed.add(epoch)
                 self._log.info("key_epoch_ready", epoch=epoch)
-        await self._destroy_old()
 
     async def ensure_directory(self, acl: Acl, deny: DenyList) -> None:
         """Publish the directory if enrolments or rules changed."""
@@ -224,13 +229,6 @@ class KeyRotation:
             TopicKey(topic=topic, epoch=epoch, generation=number, secret=base64.b64decode(text))
             for number, text in enumerate(entry.value["generations"])
         )
-
-    async def _destroy_old(self) -> None:
-        now = self._clock.now()
-        for topic, epoch in list(self._topic_keys):
-            if is_destroyable(self._profile, epoch, now, self._longest_wait):
-                await self._store.kv_destroy(names.kv_topic_key(topic, epoch))
-                del self._topic_keys[topic, epoch]
 
     async def _overwrite(self, path: str, value: dict[str, object]) -> None:
         entry = await self._store.kv_get(path)

@@ -1,18 +1,13 @@
-"""When a server is told to reload over the bus. Pure.
+"""What the watcher remembers of one server's reloads, between two rounds.
 
-Its keeper reloads it by signal; a signal has no answer, RELOAD has one. So:
-
-1. Once both ports show the newest trust set, one RELOAD confirms that the server accepts its whole
-   configuration; then nothing more for this version.
-2. A server that still shows another set some seconds after a new version is told to reload, again
-   and again at that distance: its keeper may be unable to signal it, and the answer says why not.
-3. A refused reload is repeated at the same distance, until it is accepted.
+When a server is reloaded is decided by ``core.decisions.broker_health.should_reload``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from securetransport.core.decisions.broker_health import ReloadObservation
 from securetransport.core.formats.body import Version
 
 
@@ -40,20 +35,23 @@ class ReloadMemory:
             self.version, self.changed_at = version, now
             self.tried_at = float("-inf")
 
-    def is_due(self, *, shows_newest: bool, now: float, patience: float) -> bool:
-        """Tell whether to send RELOAD now.
+    def observe(self, *, shows_newest: bool, now: float, patience: float) -> ReloadObservation:
+        """Return what the decision judges.
 
         Args:
             shows_newest: Both ports list exactly the names of the newest trust set.
             now: Monotonic seconds.
-            patience: The distance of rules 2 and 3, seconds.
+            patience: Distance of two reloads, seconds.
         """
-        if self.version is None or (self.confirmed == self.version and shows_newest):
-            return False
-        is_fresh_try = now - self.tried_at >= patience
-        if shows_newest:
-            return is_fresh_try
-        return is_fresh_try and now - self.changed_at >= patience
+        return ReloadObservation(
+            version=self.version,
+            changed_at=self.changed_at,
+            confirmed=self.confirmed,
+            tried_at=self.tried_at,
+            shows_newest=shows_newest,
+            now=now,
+            patience=patience,
+        )
 
     def answered(self, error: str | None, *, shows_newest: bool, now: float) -> None:
         """Remember an answer to RELOAD."""

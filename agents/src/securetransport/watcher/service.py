@@ -19,6 +19,8 @@ from securetransport.core.base.errors import (
     TransientError,
 )
 from securetransport.core.crypto.signing import SigningKey
+from securetransport.core.decisions import broker_health
+from securetransport.core.decisions.broker_health import PortSeen, ServerSeen
 from securetransport.core.formats import documents
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.server_report import ServerConnection, ServerReport
@@ -27,8 +29,7 @@ from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import AcceptedTrust
 from securetransport.runtime.logs import get_logger
 from securetransport.runtime.sections import host_and_port
-from securetransport.watcher import answers, assess
-from securetransport.watcher.assess import PortSeen, ServerSeen
+from securetransport.watcher import answers
 from securetransport.watcher.reloads import ReloadMemory
 from securetransport.watcher.settings import WatchedServer, WatcherSettings
 from securetransport.watcher.telemetry import WatcherTelemetry
@@ -129,7 +130,7 @@ class Watcher:
         looks = (self._look(connection, server) for server in self._servers.values())
         seen = await asyncio.gather(*looks)
         now = self._clock.monotonic()
-        self.report = assess.report(seen, monotonic=now, at=self._clock.now())
+        self.report = broker_health.report(seen, monotonic=now, at=self._clock.now())
         self._telemetry.observe_report(self.report)
         await self._publish(connection, self.report)
         self._telemetry.round_seconds.observe(self._clock.monotonic() - began)
@@ -252,9 +253,10 @@ class Watcher:
         shows = all(
             port is not None and frozenset(port.names) == wanted for port in (client, route)
         )
-        if not memory.is_due(
+        seen = memory.observe(
             shows_newest=shows, now=now, patience=self._settings.fallback_reload_seconds
-        ):
+        )
+        if not isinstance(broker_health.should_reload(seen), broker_health.Reload):
             return
         try:
             error = await self._reload(connection, server)

@@ -16,7 +16,7 @@ from securetransport.core.base.errors import BusUnavailableError
 from securetransport.core.base.names import ServiceId, instance_id, service_of
 from securetransport.core.base.profile import PROFILES
 from securetransport.core.crypto import aead, signing
-from securetransport.core.decisions.topic_keys import build_directory, keys_for
+from securetransport.core.decisions.topic_keys import keys_for
 from securetransport.core.formats import documents
 from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.formats.body import Document, DocumentKind, Version
@@ -24,6 +24,7 @@ from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.directory import VerifyKey
 from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey
 from securetransport.core.ports.bus import Connection
+from securetransport.core.trust.directory import build_directory
 from securetransport.member.directory import DirectoryClient
 from securetransport.member.documents import DocumentGate
 from securetransport.member.enrolment import SigningKeys

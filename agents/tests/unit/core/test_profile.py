@@ -90,7 +90,6 @@ def test_margins_follow_period_and_skew() -> None:
     assert PROFILES["burst"].retire_margin == seconds(3.75)
     assert PROFILES["test"].retire_margin == seconds(602)
     assert BASE.not_before_backdate == seconds(65)
-    assert BASE.laggard_deadline == seconds(10)
 
 
 @given(

@@ -1,4 +1,4 @@
-"""The keeper's next step, rule by rule (numbers as in ``core.server_files``)."""
+"""The keeper's next step, rule by rule (numbers as in ``core.decisions.server_files``)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from securetransport.core.decisions.server_files import (
     Observation,
     PortView,
     ReloadServer,
-    Rest,
     ServerView,
+    Wait,
     Wanted,
     WriteFiles,
-    next_step,
+    decide,
 )
 from securetransport.core.formats.attestation import KeeperAttestation
 from securetransport.core.formats.body import Version
@@ -93,15 +93,15 @@ SETTLED = Observation(
 
 
 def test_nothing_is_done_when_all_is_in_force() -> None:
-    assert next_step(SETTLED) == Rest(None)
+    assert decide(SETTLED) == Wait()
 
 
 @pytest.mark.parametrize("documents", [None, wanted(1, active=None)])
 def test_nothing_is_written_without_documents_or_active_epoch(documents: Wanted | None) -> None:
     empty = replace(SETTLED, wanted=documents, leaf=None, in_force=None, attested=None)
-    step = next_step(empty)
-    assert isinstance(step, Rest)
-    assert step.waits_for is not None
+    step = decide(empty)
+    assert isinstance(step, Wait)
+    assert step.waits_for
 
 
 @pytest.mark.parametrize(
@@ -117,25 +117,24 @@ def test_nothing_is_written_without_documents_or_active_epoch(documents: Wanted 
     ],
 )
 def test_leaf_is_issued_for_each_need(change: dict[str, object], need: LeafNeed) -> None:
-    assert next_step(replace(SETTLED, **change)) == IssueLeaf(need)
+    assert decide(replace(SETTLED, **change)) == IssueLeaf(need)
 
 
 def test_leaf_of_an_abandoned_epoch_is_replaced_by_one_of_the_former_epoch() -> None:
     moved = replace(SETTLED, leaf=leaf(2), wanted=wanted(1, 2, active=1))
-    assert next_step(moved) == IssueLeaf(LeafNeed.NOT_ACTIVE)
+    assert decide(moved) == IssueLeaf(LeafNeed.NOT_ACTIVE)
 
 
 def test_new_epoch_waits_for_the_turn_and_says_so() -> None:
     waiting = replace(SETTLED, wanted=wanted(1, 2, active=2), may_move=False)
-    step = next_step(waiting)
-    assert isinstance(step, Rest)
-    assert step.waits_for is not None
-    assert "servers before" in step.waits_for
+    step = decide(waiting)
+    assert isinstance(step, Wait)
+    assert step.waits_for == ("the servers before this one to serve the active epoch",)
 
 
 def test_only_the_new_epoch_waits_for_the_turn() -> None:
     for change in ({"leaf": None}, {"wanted": wanted(2, active=2)}, {"is_renewal_due": True}):
-        step = next_step(replace(SETTLED, may_move=False, **change))
+        step = decide(replace(SETTLED, may_move=False, **change))
         assert isinstance(step, IssueLeaf), change
 
 
@@ -144,22 +143,22 @@ def test_trust_is_written_while_no_leaf_can_be_had() -> None:
     seen = replace(
         SETTLED, wanted=wanted(2, active=2), wanted_content="without epoch 1", may_issue=False
     )
-    assert next_step(seen) == WriteFiles()
+    assert decide(seen) == WriteFiles()
 
 
 @pytest.mark.parametrize("in_force", [None, files(leaf(), 1, content="damaged")])
 def test_missing_or_different_files_are_written(in_force: FilesInForce | None) -> None:
-    assert next_step(replace(SETTLED, in_force=in_force)) == WriteFiles()
+    assert decide(replace(SETTLED, in_force=in_force)) == WriteFiles()
 
 
 def test_document_that_was_only_signed_anew_changes_no_file() -> None:
-    assert next_step(replace(SETTLED, wanted=wanted(1, active=1, bundle=V2))) == NoteVersions()
+    assert decide(replace(SETTLED, wanted=wanted(1, active=1, bundle=V2))) == NoteVersions()
 
 
 def test_refused_files_are_not_written_again_at_once_and_the_old_ones_stay() -> None:
     seen = replace(SETTLED, wanted_content="refused", may_write=False)
-    assert next_step(seen) == Rest(None)
-    assert isinstance(next_step(replace(seen, in_force=None)), Rest)
+    assert decide(seen) == Wait()
+    assert isinstance(decide(replace(seen, in_force=None)), Wait)
 
 
 @pytest.mark.parametrize(
@@ -172,27 +171,27 @@ def test_refused_files_are_not_written_again_at_once_and_the_old_ones_stay() -> 
 )
 def test_server_that_shows_other_material_is_reloaded(other: ServerView) -> None:
     seen = replace(SETTLED, server=other)
-    assert next_step(seen) == ReloadServer()
-    assert next_step(replace(seen, may_reload=False)) == Attest(is_served=False)
+    assert decide(seen) == ReloadServer()
+    assert decide(replace(seen, may_reload=False)) == Attest(is_served=False)
 
 
 def test_silent_port_is_unknown_and_neither_served_nor_reloaded() -> None:
     silent = replace(showing(IN_FORCE), route=None)
-    assert next_step(replace(SETTLED, server=silent)) == Attest(is_served=False)
+    assert decide(replace(SETTLED, server=silent)) == Attest(is_served=False)
 
 
 def test_port_without_cluster_is_not_judged() -> None:
     single = replace(showing(IN_FORCE), route=None, has_route=False)
-    assert next_step(replace(SETTLED, server=single)) == Rest(None)
+    assert decide(replace(SETTLED, server=single)) == Wait()
 
 
 def test_owed_reload_is_given_although_the_ports_look_right() -> None:
-    assert next_step(replace(SETTLED, is_reload_owed=True)) == ReloadServer()
+    assert decide(replace(SETTLED, is_reload_owed=True)) == ReloadServer()
 
 
 def test_server_that_does_not_run_is_not_reloaded() -> None:
     stopped = replace(SETTLED, server=ServerView(is_running=False), is_reload_owed=True)
-    assert next_step(stopped) == Attest(is_served=False)
+    assert decide(stopped) == Attest(is_served=False)
 
 
 def test_policy_is_not_served_before_a_leaf_written_with_it_is_presented() -> None:
@@ -216,7 +215,7 @@ def test_policy_is_not_served_before_a_leaf_written_with_it_is_presented() -> No
 def test_statement_is_repeated_when_it_is_not_true_or_old(
     attested: KeeperAttestation | None,
 ) -> None:
-    assert next_step(replace(SETTLED, attested=attested)) == Attest(is_served=True)
+    assert decide(replace(SETTLED, attested=attested)) == Attest(is_served=True)
 
 
 # --- rule 3 -----------------------------------------------------------------------------------

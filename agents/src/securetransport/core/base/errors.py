@@ -6,8 +6,7 @@
     ├── ConfigError                  at start; exit code 78; one line per wrong field
     ├── TransientError               the only family that is retried
     │   ├── BusUnavailableError
-    │   ├── SecretStoreUnavailableError
-    │   └── ClusterUnavailableError
+    │   └── SecretStoreUnavailableError
     ├── ConflictError                compare-and-swap lost: read again, decide anew
     ├── PermissionDeniedError        a server refused by policy; retrying does not help
     ├── NotFoundError                the thing asked for does not exist
@@ -71,10 +70,6 @@ class BusUnavailableError(TransientError):
 
 class SecretStoreUnavailableError(TransientError):
     """OpenBao did not answer, is sealed, or has no leader."""
-
-
-class ClusterUnavailableError(TransientError):
-    """Kubernetes did not answer."""
 
 
 class ConflictError(SecureTransportError):

@@ -105,7 +105,6 @@ KV_ACL = "acl/current"
 KV_TRUST_BUNDLE = "trust/bundle"
 KV_BROKER_POLICY = "broker/policy"
 KV_CA_RECORD = "rotation/ca"
-KV_KEY_RECORD = "rotation/keys"
 KV_DENY_LIST = "deny/list"
 KV_DIRECTORY = "directory/current"
 

@@ -41,7 +41,8 @@ class Profile:
         ca_lead: How long before its start an epoch is prepared.
         leaf_validity: Life of a leaf certificate.
         renewal_window: Longest spread of leaf renewals after an activation.
-        ldm_deadline: How long a drained connection may take to move.
+        ldm_deadline: How long a drained connection may take to move. Nothing drains yet; it stays
+            because it is a field that people may have set.
         key_period: Distance of key epoch starts (topic and signing keys).
         key_validity: How long keys are accepted, from their epoch's start.
         key_lead: How long before its start a key epoch's material is in every hand.
@@ -87,11 +88,6 @@ class Profile:
     def retire_margin(self) -> timedelta:
         """How long before an issuer's end it must be retired."""
         return max(self.ca_period / 4, self.clock_skew + _MIN_RETIRE_SLACK)
-
-    @property
-    def laggard_deadline(self) -> timedelta:
-        """How long a connected member that does not attest may hold a rotation."""
-        return self.ca_lead / 2
 
     def check(self) -> Profile:
         """Return self when every rule holds.

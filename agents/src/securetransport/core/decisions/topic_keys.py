@@ -1,15 +1,15 @@
-"""Topic keys and the directory: which keys must exist, and what a service's bundle holds.
+"""Topic keys by epoch: the next one to make or to destroy.
 
 Keys need no agreement of servers: a new epoch's keys are made ``key_lead`` before its start and are
 in every hand before the boundary, because members refresh in between. Rules:
 
 1. A key's bytes are made once: written with compare-and-swap on "does not exist"; who loses reads.
-2. Keys exist for every valid epoch of every topic, and for the next one from its lead on.
-3. A key is destroyed after ``validity`` plus the longest time a message may wait to be read.
-4. The directory holds every enrolled key that a waiting message may be signed with, of services
-   that the ACL knows and nobody denied; one tree per epoch, its leaves sorted by key id.
+2. Keys exist for every valid epoch of every topic, and for the next one from its lead on; the
+   oldest epoch is served first, since its messages are on the bus now.
+3. A key is destroyed after ``validity`` plus the longest time a message may wait to be read, also
+   one of a topic that the ACL does not name any more; never before what must exist is there.
 
-Source: docs/wire-format.md, "Directory".
+Source: docs/rotation.md, "Keys".
 """
 
 from __future__ import annotations
@@ -17,21 +17,60 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 
-from securetransport.core.base import merkle
 from securetransport.core.base.epochs import EpochNumber
-from securetransport.core.base.errors import RejectedDocumentError
-from securetransport.core.base.names import KeyId, ServiceId, Topic
+from securetransport.core.base.names import Topic
 from securetransport.core.base.profile import Profile
-from securetransport.core.formats.deny_list import DenyList
-from securetransport.core.formats.directory import (
-    Directory,
-    DirectoryEntry,
-    DirectoryTree,
-    VerifyKey,
-)
+from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats.service_bundle import TopicKey, TopicRule
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the authority knows of its topic keys.
+
+    Attributes:
+        now: Its clock.
+        topics: The topics of the ACL.
+        held: Topic and epoch of every key that exists.
+        longest_wait: How long a message may wait to be read (``CompiledAcl.longest_wait``).
+    """
+
+    now: datetime
+    topics: frozenset[Topic]
+    held: frozenset[tuple[Topic, EpochNumber]]
+    longest_wait: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class MakeKey:
+    """Make one key, or read the one that another instance made."""
+
+    topic: Topic
+    epoch: EpochNumber
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyKey:
+    """Destroy one key with all its generations."""
+
+    topic: Topic
+    epoch: EpochNumber
+
+
+Step = MakeKey | DestroyKey
+
+
+def decide(seen: Observation, profile: Profile) -> Step | Wait:
+    """Return the next step, by the rules of this module."""
+    for epoch in wanted_epochs(profile, seen.now):
+        for topic in sorted(seen.topics):
+            if (topic, epoch) not in seen.held:
+                return MakeKey(topic, epoch)
+    for topic, epoch in sorted(seen.held):
+        if seen.now >= _destroyed_at(profile, epoch, seen.longest_wait):
+            return DestroyKey(topic, epoch)
+    return Wait(until=_next_change(seen, profile))
 
 
 def wanted_epochs(profile: Profile, now: datetime) -> tuple[EpochNumber, ...]:
@@ -44,87 +83,21 @@ def wanted_epochs(profile: Profile, now: datetime) -> tuple[EpochNumber, ...]:
     return tuple(valid)
 
 
-def is_destroyable(
-    profile: Profile, epoch: EpochNumber, now: datetime, longest_wait: timedelta
-) -> bool:
-    """Tell whether no message of ``epoch`` can still be waiting (rule 3)."""
-    return now >= profile.key_schedule.expiry_of(epoch) + longest_wait
-
-
-def select_enrolled(
-    keys: Iterable[VerifyKey],
-    services: frozenset[ServiceId],
-    deny: DenyList,
-    profile: Profile,
-    now: datetime,
-) -> tuple[VerifyKey, ...]:
-    """Return the keys the directory lists, by epoch, then key id (rule 4)."""
-    newest = profile.key_schedule.number_at(now + profile.key_lead + profile.clock_skew)
-    chosen = (
-        key
-        for key in keys
-        if key.service in services
-        and key.service not in deny.services
-        and key.key_id not in deny.key_ids
-        and key.epoch <= newest
-    )
-    return tuple(sorted(chosen, key=lambda key: (key.epoch, key.key_id)))
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltDirectory:
-    """A directory with the entries that members pull."""
-
-    directory: Directory
-    entries: dict[KeyId, DirectoryEntry]
-
-
-def build_directory(
-    keys: tuple[VerifyKey, ...],
-    topic_policies: dict[Topic, tuple[str, ...]],
-    announced: Iterable[EpochNumber],
-) -> BuiltDirectory:
-    """Return the directory over ``keys``.
-
-    Args:
-        keys: By epoch, then key id.
-        topic_policies: Per topic the accepted digests of its rules.
-        announced: Epochs whose keys members shall hold before they are asked for.
-    """
-    trees: dict[EpochNumber, DirectoryTree] = {}
-    entries: dict[KeyId, DirectoryEntry] = {}
-    for epoch, group in groupby(keys, key=lambda key: key.epoch):
-        members = tuple(group)
-        leaves = [merkle.leaf_hash(key.to_bytes()) for key in members]
-        trees[epoch] = DirectoryTree(size=len(leaves), root=merkle.tree_root(leaves))
-        for index, key in enumerate(members):
-            proof = tuple(merkle.inclusion_proof(leaves, index))
-            entries[key.key_id] = DirectoryEntry(key=key, index=index, proof=proof)
-    wanted = frozenset(announced)
-    key_ids = tuple(key.key_id for key in keys if key.epoch in wanted)
-    directory = Directory(trees=trees, key_ids=key_ids, topic_policies=topic_policies)
-    return BuiltDirectory(directory=directory, entries=entries)
-
-
-def check_entry(directory: Directory, entry: DirectoryEntry) -> VerifyKey:
-    """Return the key of an entry that the signed directory contains.
-
-    Raises:
-        RejectedDocumentError: The directory has no such key.
-    """
-    tree = directory.trees.get(entry.key.epoch)
-    leaf = merkle.leaf_hash(entry.key.to_bytes())
-    try:
-        root = tree and merkle.root_from_proof(leaf, entry.index, tree.size, entry.proof)
-    except ValueError as err:
-        raise RejectedDocumentError("directory entry has an impossible proof") from err
-    if tree is None or root != tree.root:
-        raise RejectedDocumentError("key is not in the directory", key=entry.key.key_id)
-    return entry.key
-
-
 def keys_for(rules: Iterable[TopicRule], keys: Iterable[TopicKey]) -> tuple[TopicKey, ...]:
     """Return the topic keys that a service with ``rules`` gets, in a fixed order."""
     topics = {rule.topic for rule in rules}
     held = (key for key in keys if key.topic in topics)
     return tuple(sorted(held, key=lambda key: (key.topic, key.epoch, key.generation)))
+
+
+def _destroyed_at(profile: Profile, epoch: EpochNumber, longest_wait: timedelta) -> datetime:
+    """Return from when on no message of ``epoch`` can be waiting (rule 3)."""
+    return profile.key_schedule.expiry_of(epoch) + longest_wait
+
+
+def _next_change(seen: Observation, profile: Profile) -> datetime:
+    """Return when the next key is due: made in its lead, or destroyed."""
+    newest = wanted_epochs(profile, seen.now)[-1]
+    lead = profile.key_schedule.start_of(EpochNumber(newest + 1)) - profile.key_lead
+    ends = (_destroyed_at(profile, epoch, seen.longest_wait) for _topic, epoch in seen.held)
+    return min((lead, *ends))

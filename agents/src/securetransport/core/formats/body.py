@@ -70,7 +70,6 @@ class DocumentKind(StrEnum):
     SERVER_REPORT = "server-report"
     KEY_REQUEST = "key-request"
     SEALED_BUNDLE = "sealed-bundle"
-    ROTATION_EVENT = "rotation-event"
 
 
 @total_ordering

@@ -217,7 +217,6 @@ def _metadata_documents() -> Iterable[PathRule]:
         names.KV_DENY_LIST,
         names.KV_DIRECTORY,
         names.KV_CA_RECORD,
-        names.KV_KEY_RECORD,
         "directory/keys/*",
         "topic-keys/*",
         "bundles/*",

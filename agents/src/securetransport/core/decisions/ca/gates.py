@@ -7,9 +7,9 @@ Rules:
 
 1. A server confirms a trust set D by three things together: its keeper attests D and saw it
    served, no RELOAD error, and an outside probe of client and route port lists exactly its names.
-2. A server silent for ``SILENT_AFTER`` and absent from every peer's routes does not gate: its
-   keeper fetches before it starts again. A server that the report does not name is *unknown*, not
-   absent, and gates.
+2. A server that has been silent for ``broker_health.SILENT_AFTER`` and is absent from every peer's
+   routes does not gate: its keeper fetches before it starts again. A server that the report does
+   not name is *unknown*, not absent, and gates.
 3. Every connection's leaf must be in an attestation of D that is younger than the connection, up to
    the accepted disagreement of clocks: the two instants come from two servers. (The leaf's key
    lives in one process, whose trust set never goes back, so that allowance hides nothing.)
@@ -41,7 +41,6 @@ from securetransport.core.formats.server_report import ServerConnection, ServerO
 from securetransport.core.formats.trust_bundle import TrustBundle
 from securetransport.core.trust import bundle as trust
 
-SILENT_AFTER: Final = timedelta(seconds=10)
 EVIDENCE_AGE: Final = timedelta(seconds=5)
 SHORT_CONNECTION: Final = timedelta(seconds=10)
 _NOT_REPORTED: Final = "server {server}: not in the watcher's report"
@@ -220,7 +219,7 @@ def _find(seen: Observation, server: str) -> ServerObservation | None:
 
 
 def _is_absent(found: ServerObservation) -> bool:
-    """Rule 2. The watcher reports ``reachable=False`` only after ``SILENT_AFTER``."""
+    """Rule 2. ``reachable=False`` comes after ``broker_health.SILENT_AFTER`` only."""
     return not found.reachable and found.seen_by_peers is False
 
 

@@ -1,12 +1,22 @@
-"""From what was heard and seen of each server to a report; unknown stays unknown. Pure.
+"""How the servers are: the report that the rounds of a watcher amount to, and when one is reloaded.
 
-Rules:
+From what each server answered and showed to a report; unknown stays unknown. Rules of the report:
 
 1. A server counts as reachable until it has been silent for ``SILENT_AFTER``; meanwhile its
    connections are ``None``, which is "unknown", never "none".
 2. "Nobody has a route to it" is said only when a majority of all servers answered and none of them
    has one; a watcher that is cut off together with a minority says ``None``.
 3. A port that did not answer the probe has ``None`` names.
+
+Rules of the reload. A server's keeper reloads it by signal; a signal has no answer, RELOAD has one:
+
+4. Once both ports show the newest trust set, one RELOAD confirms that the server accepts its whole
+   configuration; then nothing more for this version.
+5. A server that still shows another set some seconds after a new version is told to reload, again
+   and again at that distance: its keeper may be unable to signal it, and the answer says why not.
+6. A refused reload is repeated at the same distance, until it is accepted.
+
+Pure: no clock, no socket.
 """
 
 from __future__ import annotations
@@ -16,6 +26,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from securetransport.core.decisions.wait import Wait
+from securetransport.core.formats.body import Version
 from securetransport.core.formats.server_report import (
     ServerConnection,
     ServerObservation,
@@ -23,7 +35,7 @@ from securetransport.core.formats.server_report import (
 )
 
 SILENT_AFTER: Final = 10.0
-"""Seconds; ``core.decisions.ca.gates`` takes "not reachable" for at least this."""
+"""Seconds; the gates of a rotation take "not reachable" for at least this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +113,44 @@ def is_seen_by_peers(server: str, routes: Mapping[str, frozenset[str] | None]) -
         return True
     majority = len(routes) // 2 + 1
     return False if len(answered) >= majority else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadObservation:
+    """What is known about one server's reloads.
+
+    Attributes:
+        version: Newest trust bundle version that the watcher has seen, ``None`` before the first.
+        changed_at: When it became the newest, monotonic seconds.
+        confirmed: Version that a RELOAD without error confirmed.
+        tried_at: When RELOAD was last sent for this version, monotonic seconds.
+        shows_newest: Both ports list exactly the names of the newest trust set.
+        now: Monotonic seconds.
+        patience: The distance of rules 5 and 6, seconds.
+    """
+
+    version: Version | None
+    changed_at: float
+    confirmed: Version | None
+    tried_at: float
+    shows_newest: bool
+    now: float
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Tell the server to read its configuration, and listen to what it says."""
+
+
+def should_reload(seen: ReloadObservation) -> Reload | Wait:
+    """Apply rules 4 to 6."""
+    if seen.version is None:
+        return Wait(("a trust set",))
+    if seen.shows_newest and seen.confirmed == seen.version:
+        return Wait()
+    if seen.now - seen.tried_at < seen.patience:
+        return Wait(("the distance of two reloads",))
+    if not seen.shows_newest and seen.now - seen.changed_at < seen.patience:
+        return Wait(("its keeper to reload it",))
+    return Reload()

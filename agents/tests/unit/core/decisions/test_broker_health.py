@@ -1,4 +1,4 @@
-"""Reports say what is known, and ``None`` for the rest (rules as in ``watcher.assess``)."""
+"""The rules of core.decisions.broker_health: what a report says, and when a server is reloaded."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from securetransport.core.formats.body import Version
-from securetransport.watcher.assess import (
+from securetransport.core.decisions.broker_health import (
     SILENT_AFTER,
     PortSeen,
+    Reload,
+    ReloadObservation,
     ServerSeen,
     is_seen_by_peers,
     report,
+    should_reload,
 )
-from securetransport.watcher.reloads import ReloadMemory
+from securetransport.core.formats.body import Version
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PORT = PortSeen(("nats-int e1",), "nats-int e1")
@@ -76,55 +78,51 @@ def test_absence_is_said_only_by_a_majority(
     assert is_seen_by_peers("c", routes) is expected
 
 
-# --- reloads (rules as in ``watcher.reloads``) ------------------------------------------------
+# --- reloads ----------------------------------------------------------------------------------
 
 V1, V2 = Version(counter=1), Version(counter=2)
+NEW = ReloadObservation(
+    version=V1,
+    changed_at=100.0,
+    confirmed=None,
+    tried_at=float("-inf"),
+    shows_newest=True,
+    now=100.0,
+    patience=2.0,
+)
+OTHER = replace(NEW, shows_newest=False)
 
 
-def memory(version: Version = V1, at: float = 100.0) -> ReloadMemory:
-    made = ReloadMemory()
-    made.note(version, at)
-    return made
-
-
-def due(found: ReloadMemory, now: float, *, shows: bool) -> bool:
-    return found.is_due(shows_newest=shows, now=now, patience=2.0)
+def due(seen: ReloadObservation) -> bool:
+    return isinstance(should_reload(seen), Reload)
 
 
 def test_nothing_is_reloaded_before_a_trust_set_is_known() -> None:
-    assert not due(ReloadMemory(), 100.0, shows=False)
+    assert not due(replace(OTHER, version=None))
 
 
 def test_one_reload_confirms_what_the_ports_show() -> None:
-    found = memory()
-    assert due(found, 100.0, shows=True)
-    found.answered(None, shows_newest=True, now=100.0)
-    assert not due(found, 200.0, shows=True)
-    found.note(V2, 300.0)
-    assert due(found, 300.0, shows=True)
+    """Rule 4."""
+    assert due(NEW)
+    confirmed = replace(NEW, confirmed=V1, tried_at=100.0, now=200.0)
+    assert not due(confirmed)
+    assert due(replace(confirmed, version=V2, changed_at=200.0, tried_at=float("-inf")))
 
 
 def test_server_that_shows_another_set_is_reloaded_after_a_while_and_again() -> None:
-    found = memory()
-    assert not due(found, 101.9, shows=False)
-    assert due(found, 102.0, shows=False)
-    found.answered(None, shows_newest=False, now=102.0)
-    assert not due(found, 103.9, shows=False)
-    assert due(found, 104.0, shows=False)
+    """Rule 5."""
+    assert not due(replace(OTHER, now=101.9))
+    assert due(replace(OTHER, now=102.0))
+    assert not due(replace(OTHER, tried_at=102.0, now=103.9))
+    assert due(replace(OTHER, tried_at=102.0, now=104.0))
 
 
-def test_refused_reload_is_repeated_and_its_error_stays_until_then() -> None:
-    found = memory()
-    found.answered("bad", shows_newest=True, now=100.0)
-    assert found.error == "bad"
-    assert not due(found, 101.0, shows=True)
-    assert due(found, 102.0, shows=True)
-    found.answered(None, shows_newest=True, now=102.0)
-    assert found.error is None
-    assert not due(found, 110.0, shows=True)
+def test_refused_reload_is_repeated() -> None:
+    """Rule 6: whatever the answer was, only one without an error confirms."""
+    refused = replace(NEW, tried_at=100.0)
+    assert not due(replace(refused, now=101.0))
+    assert due(replace(refused, now=102.0))
 
 
 def test_confirmed_server_that_falls_back_is_reloaded() -> None:
-    found = memory()
-    found.answered(None, shows_newest=True, now=100.0)
-    assert due(found, 110.0, shows=False)
+    assert due(replace(OTHER, confirmed=V1, tried_at=100.0, now=110.0))
