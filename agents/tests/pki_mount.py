@@ -33,7 +33,8 @@ class PkiMounts:
 
     Attributes:
         issuers: What ``nats_int`` holds, by issuer id.
-        keys: Ids of its keys.
+        keys: Its keys by id.
+        key_names: Their names by id.
         default: The default issuer's id.
         fail_on: Path endings whose next call is refused, for a crash in the middle.
     """
@@ -41,6 +42,7 @@ class PkiMounts:
     clock: Clock
     issuers: dict[str, dict[str, Any]] = field(default_factory=dict)
     keys: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=dict)
+    key_names: dict[str, str] = field(default_factory=dict)
     default: str = ""
     fail_on: list[str] = field(default_factory=list)
     root: ec.EllipticCurvePrivateKey = field(
@@ -70,6 +72,8 @@ class PkiMounts:
     def _read(self, parts: list[str], _data: dict[str, Any]) -> Any:
         if parts == ["config", "issuers"]:
             return {"default": self.default}
+        if parts[0] == "key" and parts[1] in self.keys:
+            return {"key_id": parts[1], "key_name": self.key_names[parts[1]]}
         return self.issuers.get(parts[1]) if parts[0] == "issuer" else NotImplemented
 
     def _delete(self, parts: list[str], _data: dict[str, Any]) -> Any:
@@ -94,7 +98,8 @@ class PkiMounts:
 
     def _generate(self, data: dict[str, Any]) -> dict[str, Any]:
         key = ec.generate_private_key(ec.SECP256R1())
-        self.keys[f"key-{next(self._numbers)}"] = key
+        key_id = f"key-{next(self._numbers)}"
+        self.keys[key_id], self.key_names[key_id] = key, data.get("key_name", "")
         csr = (
             x509.CertificateSigningRequestBuilder()
             .subject_name(_name(data["common_name"]))

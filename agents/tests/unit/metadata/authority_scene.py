@@ -91,6 +91,7 @@ class Scene:
             await self._state(server, bundle, now)
         active = next((e for e in bundle.issuers if e.epoch == bundle.active), None)
         shown = tuple(sorted(trust.names(bundle)))
+        self.evidence.report_received_at = now
         self.evidence.report = ServerReport(
             reported_at=now,
             servers=tuple(

@@ -141,6 +141,26 @@ async def test_the_newest_report_stays(desk: Desk, store: EvidenceStore) -> None
     for data in (watcher.signed(DocumentKind.SERVER_REPORT, newest), late):
         await store.accept_report(data, desk.clock.now())
     assert store.report == newest
+    assert store.report_received_at == desk.clock.now()
+
+
+@pytest.mark.parametrize(("ahead", "is_taken"), [(5, True), (6, False)])
+async def test_a_report_of_the_future_is_refused_and_shadows_nothing(
+    desk: Desk, store: EvidenceStore, ahead: int, *, is_taken: bool
+) -> None:
+    """Clocks may differ by the profile's skew, five seconds here."""
+    watcher = await enrolled(desk, WATCHER)
+    at = desk.clock.now() + timedelta(seconds=ahead)
+    data = watcher.signed(DocumentKind.SERVER_REPORT, report(desk, reported_at=at))
+    if is_taken:
+        await store.accept_report(data, desk.clock.now())
+    else:
+        with pytest.raises(RejectedDocumentError, match="compare the watcher's clock"):
+            await store.accept_report(data, desk.clock.now())
+    desk.clock.advance(10)
+    newest = report(desk)
+    await store.accept_report(watcher.signed(DocumentKind.SERVER_REPORT, newest), desk.clock.now())
+    assert store.report == newest
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", b"\x00" * 100])

@@ -12,11 +12,12 @@ from securetransport.core.acl import Acl, load_acl
 from securetransport.core.base import names
 from securetransport.core.base.errors import ConflictError
 from securetransport.core.base.names import InstanceId, ServiceId, Topic
-from securetransport.core.decisions.topic_keys import check_entry, wanted_epochs
+from securetransport.core.decisions.topic_keys import wanted_epochs
 from securetransport.core.formats import documents
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.directory import Directory, DirectoryEntry
 from securetransport.core.formats.service_bundle import ServiceBundle
+from securetransport.core.trust.directory import check_entry
 from securetransport.metadata.enrolled import EnrolledKeys
 from securetransport.metadata.keys import KeyRotation
 
