@@ -58,6 +58,9 @@ def test_the_package_as_it_is_keeps_the_contract(copy: Path) -> None:
     ("module", "line", "named"),
     [
         ("core/base/names", "import asyncio", "securetransport.core.base.names -> asyncio"),
+        ("core/base/pae", "import time", "securetransport.core.base.pae -> time"),
+        ("core/base/pae", "import secrets", "securetransport.core.base.pae -> secrets"),
+        ("core/base/pae", "from random import random", "securetransport.core.base.pae -> random"),
         (
             "core/base/epochs",
             "from securetransport.core.formats import body",

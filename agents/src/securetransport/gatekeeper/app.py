@@ -9,7 +9,6 @@ from typing import Final
 
 from securetransport.adapters.files import LocalFiles
 from securetransport.core.base.errors import ConfigError, SecureTransportError
-from securetransport.core.formats.envelope import new_message_id
 from securetransport.gatekeeper.service import (
     LoadOrder,
     Pacer,
@@ -109,7 +108,7 @@ class Gatekeeper(ServiceApp[GatekeeperSettings]):
         return self._order.wanted
 
     async def _send(self, request: AuthRequest) -> None:
-        identity = new_message_id()
+        identity = self.publisher.new_message_id()
         self._pending.sent(identity, self.clock.monotonic())
         try:
             await self.publisher.publish(

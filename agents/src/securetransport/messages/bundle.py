@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from securetransport.core.base import names
+from securetransport.core.base.entropy import Entropy
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import (
     BusUnavailableError,
@@ -34,7 +36,7 @@ from securetransport.core.base.errors import (
 )
 from securetransport.core.base.names import InstanceId, service_of
 from securetransport.core.base.profile import Profile
-from securetransport.core.crypto import aead, kem
+from securetransport.core.crypto import kem
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.formats import documents, exchange
 from securetransport.core.formats.body import DocumentKind, Version
@@ -112,7 +114,9 @@ class BundleClient:
         signing_key: Callable[[], SigningKey],
         on_change: Callable[[], None],
         telemetry: MessageTelemetry,
+        entropy: Entropy = os.urandom,
     ) -> None:
+        self._entropy = entropy
         self._instance = instance
         self._service = service_of(instance)
         self._share = share
@@ -216,7 +220,7 @@ class BundleClient:
             instance=self._instance,
             kem=kem.ML_KEM_768,
             kem_public_key=secret.public_key,
-            nonce=aead.random_bytes(_NONCE_BYTES),
+            nonce=self._entropy(_NONCE_BYTES),
             requested_at=now,
             known_version=self._version,
         )

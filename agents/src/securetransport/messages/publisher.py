@@ -11,11 +11,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from securetransport.core.base.entropy import Entropy
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import (
     BusUnavailableError,
@@ -90,6 +92,7 @@ class Publisher:
         ca_epoch: Callable[[], int],
         limits: MessagesSection,
         telemetry: MessageTelemetry,
+        entropy: Entropy = os.urandom,
     ) -> None:
         self._instance = instance
         self._service = service_of(instance)
@@ -103,6 +106,7 @@ class Publisher:
         self._ca_epoch = ca_epoch
         self._limits = limits
         self._telemetry = telemetry
+        self._entropy = entropy
         self._slots = asyncio.Semaphore(limits.max_in_flight)
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(limits.max_in_flight)
         self._sequence = 0
@@ -111,6 +115,10 @@ class Publisher:
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
+
+    def new_message_id(self) -> str:
+        """Return a fresh id, for who must know it before the message is sent."""
+        return new_message_id(self._clock.now(), self._entropy)
 
     async def publish(
         self,
@@ -136,7 +144,7 @@ class Publisher:
             SecureTransportError: The stream refuses the message for what it is. None of these is a
                 ``RejectedMessageError``: that a handler cannot answer is not its sender's fault.
         """
-        message = Outgoing(Topic(topic), payload, type, message_id or new_message_id())
+        message = Outgoing(Topic(topic), payload, type, message_id or self.new_message_id())
         started = self._clock.monotonic()
         async with self._slots:
             self._in_flight += 1
@@ -205,9 +213,11 @@ class Publisher:
         self._telemetry.batch_size.observe(len(contents))
         started = time.perf_counter()
         if self._seal_seconds >= _SLOW_SECONDS:
-            sealed = await asyncio.to_thread(_sealed, contents, topic_key, signing_key)
+            sealed = await asyncio.to_thread(
+                _sealed, contents, topic_key, signing_key, self._entropy
+            )
         else:
-            sealed = _sealed(contents, topic_key, signing_key)
+            sealed = _sealed(contents, topic_key, signing_key, self._entropy)
         spent = time.perf_counter() - started
         self._seal_seconds += _SMOOTHING * (spent - self._seal_seconds)
         return sealed
@@ -292,9 +302,9 @@ class Publisher:
 
 
 def _sealed(
-    contents: Sequence[_Content], topic_key: TopicKey, signing_key: SigningKey
+    contents: Sequence[_Content], topic_key: TopicKey, signing_key: SigningKey, entropy: Entropy
 ) -> list[bytes]:
     if len(contents) == 1:
         payload, header = contents[0]
-        return [seal(payload, header, topic_key, signing_key)]
-    return seal_batch(contents, topic_key, signing_key)
+        return [seal(payload, header, topic_key, signing_key, entropy)]
+    return seal_batch(contents, topic_key, signing_key, entropy)

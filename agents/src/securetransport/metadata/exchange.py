@@ -7,10 +7,12 @@ fixed word and counted; a requester that cannot prove who it is learns nothing e
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
+from securetransport.core.base.entropy import Entropy
 from securetransport.core.base.errors import (
     NotPermittedError,
     RejectedDocumentError,
@@ -54,7 +56,9 @@ class KeyExchange:
         keys: KeyRotation,
         policy: PolicyKeeper,
         metrics: MetadataMetrics,
+        entropy: Entropy = os.urandom,
     ) -> None:
+        self._entropy = entropy
         self._store = store
         self._clock = clock
         self._profile = profile
@@ -114,7 +118,7 @@ class KeyExchange:
         bundle = self._keys.bundle_of(service_of(instance))
         if bundle is None:
             raise NotPermittedError("this service has no bundle", instance=instance)
-        sealed = seal_bundle(request, signed_request, bundle)
+        sealed = seal_bundle(request, signed_request, bundle, self._entropy)
         answer = await self._signer.sign(
             DocumentKind.SEALED_BUNDLE, instance, Version(), sealed.to_bytes(), _ANSWER_LIFE
         )

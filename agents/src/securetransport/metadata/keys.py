@@ -6,16 +6,17 @@ Runs on the acting instance only; others serve requests from what lies in KV.
 from __future__ import annotations
 
 import base64
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 
 from securetransport.core.acl import Acl, bundle_rules, topic_rules
 from securetransport.core.base import names
+from securetransport.core.base.entropy import Entropy
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import ConflictError, SecureTransportError
 from securetransport.core.base.names import ServiceId, Topic
 from securetransport.core.base.profile import Profile
-from securetransport.core.crypto import aead
 from securetransport.core.decisions import topic_keys
 from securetransport.core.decisions.topic_keys import keys_for, wanted_epochs
 from securetransport.core.formats import documents
@@ -56,7 +57,9 @@ class KeyRotation:
         signer: Signer,
         enrolled: EnrolledKeys,
         longest_wait: timedelta,
+        entropy: Entropy = os.urandom,
     ) -> None:
+        self._entropy = entropy
         self._store = store
         self._clock = clock
         self._profile = profile
@@ -217,7 +220,7 @@ class KeyRotation:
         path = names.kv_topic_key(topic, epoch)
         entry = await self._store.kv_get(path)
         if entry is None:
-            secret = base64.b64encode(aead.random_bytes(_SECRET_BYTES)).decode("ascii")
+            secret = base64.b64encode(self._entropy(_SECRET_BYTES)).decode("ascii")
             try:
                 await self._store.kv_put(path, {"generations": [secret]}, cas=0)
             except ConflictError:

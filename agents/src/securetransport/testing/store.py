@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -139,8 +140,8 @@ class FakeSecretStore:
         """Return transit's ciphertext text of ``plaintext``."""
         self._enter("transit_encrypt", key)
         # As the real one does for an identity that may create: an unknown key is made.
-        secret = self._content.encryption_keys.setdefault(key, aead.random_bytes(aead.KEY_BYTES))
-        nonce = aead.random_bytes(aead.NONCE_BYTES)
+        secret = self._content.encryption_keys.setdefault(key, os.urandom(aead.KEY_BYTES))
+        nonce = os.urandom(aead.NONCE_BYTES)
         sealed = nonce + aead.encrypt(secret, nonce, plaintext, b"")
         return "vault:v1:" + base64.b64encode(sealed).decode("ascii")
 
@@ -209,7 +210,7 @@ class FakeSecretStore:
             algorithm = _SIGNING_TYPES[wanted]
             versions.setdefault(name, [(algorithm, signing.generate_signing_key(algorithm))])
         else:
-            self._content.encryption_keys.setdefault(name, aead.random_bytes(aead.KEY_BYTES))
+            self._content.encryption_keys.setdefault(name, os.urandom(aead.KEY_BYTES))
 
     def _describe_key(self, name: str) -> dict[str, Any] | None:
         versions = self._content.signing_keys.get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from securetransport.core.base import names
 from securetransport.core.base.errors import BusUnavailableError
 from securetransport.core.base.names import ServiceId, instance_id, service_of
 from securetransport.core.base.profile import PROFILES
-from securetransport.core.crypto import aead, signing
+from securetransport.core.crypto import signing
 from securetransport.core.decisions.topic_keys import keys_for
 from securetransport.core.formats import documents
 from securetransport.core.formats.authority_keys import AuthorityKeys
@@ -98,7 +99,7 @@ class Authority:
                 topic=topic,
                 epoch=epoch,
                 generation=generation,
-                secret=self._secrets.setdefault(generation, aead.random_bytes(32)),
+                secret=self._secrets.setdefault(generation, os.urandom(32)),
             )
             for topic in topic_rules(self.acl)
             for generation in range(self.generations)

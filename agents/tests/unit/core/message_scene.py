@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,11 @@ KEY: Final = signing.generate_signing_key()
 OTHER_KEY: Final = signing.generate_signing_key()
 
 Record = dict[str, Any]
+
+
+def fresh_id() -> str:
+    """Return an id for a message of now."""
+    return new_message_id(NOW, os.urandom)
 
 
 def topic_key(
@@ -78,7 +84,7 @@ def topic_ring(*keys: TopicKey) -> TopicKeyring:
 
 def header(**changes: Any) -> MessageHeader:
     plain = MessageHeader(
-        message_id=new_message_id(),
+        message_id=fresh_id(),
         type="auth.request",
         schema="auth.request/1",
         topic=TOPIC,
@@ -145,7 +151,7 @@ class Scene:
     def open(self) -> OpenedMessage:
         sent = header(**self.header)
         key = topic_key(sent.key_epoch, sent.generation)
-        record = codec.decode("message", seal(PAYLOAD, sent, key, KEY))
+        record = codec.decode("message", seal(PAYLOAD, sent, key, KEY, os.urandom))
         for change in self.record:
             change(record)
         data = codec.encode("message", record) + self.suffix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,6 +28,7 @@ from message_scene import (
     Scene,
     acceptance,
     flip,
+    fresh_id,
     header,
     received,
     resign,
@@ -147,7 +149,7 @@ def test_a_topic_without_a_rule_has_no_producers() -> None:
 # --- tampering: every field of the header is protected ------------------------------------------
 
 TAMPERED: list[tuple[str, object, Refusal]] = [
-    ("message_id", envelope.new_message_id(), Refusal.MESSAGE_ID),
+    ("message_id", fresh_id(), Refusal.MESSAGE_ID),
     ("type", "auth.grant", Refusal.SIGNATURE),
     ("schema", "auth.request/2", Refusal.SIGNATURE),
     ("topic", "auth.grants", Refusal.SUBJECT),
@@ -211,7 +213,7 @@ def test_a_signer_who_changes_the_commitment_himself_is_refused() -> None:
 
 
 def test_unknown_schema_versions_are_refused() -> None:
-    data = seal(PAYLOAD, header(), topic_key(), KEY)
+    data = seal(PAYLOAD, header(), topic_key(), KEY, os.urandom)
     for frame in (b"ST\x02\x02", b"ST\x01\x01", b"XX\x02\x01", b""):
         changed = frame + data[4:]
         assert _code(changed, None) == Refusal.PARSE
@@ -276,7 +278,7 @@ def test_stored_before_the_revocation_is_delivered_and_after_is_refused() -> Non
 def test_both_suites_live_side_by_side_during_a_migration() -> None:
     strong = signing.generate_signing_key(signing.ML_DSA_87)
     sent = header(suite=envelope.SUITE_CNSA2, key_id=strong.key_id)
-    data = seal(PAYLOAD, sent, topic_key(), strong)
+    data = seal(PAYLOAD, sent, topic_key(), strong, os.urandom)
     both = acceptance(
         verify_keys=verify_ring(verify_key(), verify_key(strong)), accepted_suites={1, 2}
     )
@@ -296,7 +298,7 @@ def test_a_suite_with_the_key_of_another_algorithm_is_refused() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 16])
 def test_every_message_of_a_batch_stands_alone(size: int) -> None:
     headers = [header(sequence=number) for number in range(size)]
-    sealed = seal_batch([(b"%d" % h.sequence, h) for h in headers], topic_key(), KEY)
+    sealed = seal_batch([(b"%d" % h.sequence, h) for h in headers], topic_key(), KEY, os.urandom)
     for sent, data in zip(headers, sealed, strict=True):
         opened = open_message(received(data, sent.message_id), acceptance())
         assert opened.payload == b"%d" % sent.sequence
@@ -304,7 +306,7 @@ def test_every_message_of_a_batch_stands_alone(size: int) -> None:
 
 def _batch_of_four() -> tuple[list[MessageHeader], list[Record]]:
     headers = [header(sequence=number) for number in range(4)]
-    sealed = seal_batch([(PAYLOAD, h) for h in headers], topic_key(), KEY)
+    sealed = seal_batch([(PAYLOAD, h) for h in headers], topic_key(), KEY, os.urandom)
     return headers, [codec.decode("message", data) for data in sealed]
 
 
@@ -348,7 +350,10 @@ def test_a_verified_batch_does_not_lend_its_signature_to_another_message() -> No
 
 def test_sealing_twice_never_repeats_salt_or_ciphertext() -> None:
     sent = header()
-    records = [codec.decode("message", seal(PAYLOAD, sent, topic_key(), KEY)) for _ in range(20)]
+    records = [
+        codec.decode("message", seal(PAYLOAD, sent, topic_key(), KEY, os.urandom))
+        for _ in range(20)
+    ]
     assert len({decode_header(record["header"]).salt for record in records}) == 20
     assert len({record["ciphertext"] for record in records}) == 20
 
@@ -376,29 +381,40 @@ def test_sealing_twice_never_repeats_salt_or_ciphertext() -> None:
 )
 def test_what_receivers_would_refuse_is_not_sealed(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
-        seal(PAYLOAD, header(**changes), topic_key(), KEY)
+        seal(PAYLOAD, header(**changes), topic_key(), KEY, os.urandom)
 
 
 def test_a_batch_of_two_signers_or_none_is_not_sealed() -> None:
     other = header(signer="keeper", instance="keeper/1")
     for batch in ([], [(PAYLOAD, header()), (PAYLOAD, other)], [(PAYLOAD, header())] * 1025):
         with pytest.raises(ValueError, match="batch"):
-            seal_batch(batch, topic_key(), KEY)
+            seal_batch(batch, topic_key(), KEY, os.urandom)
 
 
 def test_message_ids_are_time_ordered_uuids() -> None:
-    first = envelope.new_message_id()
+    first = fresh_id()
     assert uuid.UUID(first).version == 7
-    assert abs((uuid.UUID(first).int >> 80) / 1000 - datetime.now().timestamp()) < 5  # noqa: DTZ005
-    assert len({envelope.new_message_id() for _ in range(1000)}) == 1000
+    assert uuid.UUID(first).int >> 80 == int(NOW.timestamp() * 1000)
+    later = envelope.new_message_id(NOW + timedelta(milliseconds=1), bytes)
+    assert first < later
+    assert len({fresh_id() for _ in range(1000)}) == 1000
+
+
+def test_equal_entropy_seals_equal_bytes() -> None:
+    """Nothing else is drawn: a simulation with a seed repeats itself."""
+    zeros = bytes  # bytes(12) is twelve zeros
+    sent = header(message_id=envelope.new_message_id(NOW, zeros))
+    parts = [codec.decode("message", seal(PAYLOAD, sent, topic_key(), KEY, zeros)) for _ in "ab"]
+    for name in ("header", "commitment", "ciphertext"):  # an ML-DSA signature is randomised
+        assert parts[0][name] == parts[1][name]
 
 
 def test_derived_ids_are_the_same_for_the_same_cause_and_accepted() -> None:
-    parent = envelope.new_message_id()
+    parent = fresh_id()
     derived = envelope.derive_message_id(parent, TOPIC)
     assert derived == envelope.derive_message_id(parent, TOPIC, 0)
     others = {envelope.derive_message_id(parent, TOPIC, 1), parent}
-    others.add(envelope.derive_message_id(envelope.new_message_id(), TOPIC))
+    others.add(envelope.derive_message_id(fresh_id(), TOPIC))
     assert derived not in others
     assert Scene(header={"message_id": derived}).open().header.message_id == derived
 

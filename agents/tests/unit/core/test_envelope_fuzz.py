@@ -5,6 +5,7 @@ The seed is fixed, so a failure is found again; raise ``ROUNDS`` to search longe
 
 from __future__ import annotations
 
+import os
 import random
 from datetime import timedelta
 from typing import Any, Final
@@ -72,8 +73,8 @@ def _claimed_id(data: bytes, fallback: str) -> str:
 def test_random_and_mutated_messages_neither_crash_nor_get_through() -> None:
     dice = random.Random(20260301)  # noqa: S311  # repeatable, not secret
     headers = [header(sequence=number) for number in range(8)]
-    originals = [seal(PAYLOAD, sent, topic_key(), KEY) for sent in headers[:4]]
-    originals += seal_batch([(PAYLOAD, sent) for sent in headers[4:]], topic_key(), KEY)
+    originals = [seal(PAYLOAD, sent, topic_key(), KEY, os.urandom) for sent in headers[:4]]
+    originals += seal_batch([(PAYLOAD, sent) for sent in headers[4:]], topic_key(), KEY, os.urandom)
     known, judge = set(originals), acceptance()
     for sent, data in zip(headers, originals, strict=True):
         assert open_message(received(data, sent.message_id), judge).payload == PAYLOAD

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from securetransport.core.base.epochs import EpochNumber
@@ -15,7 +17,7 @@ from securetransport.testing.clock import START
 def a_header() -> MessageHeader:
     """A header of a request."""
     return MessageHeader(
-        message_id=new_message_id(),
+        message_id=new_message_id(START, os.urandom),
         type=TYPE_REQUEST,
         schema=f"{TYPE_REQUEST}/1",
         topic=Topic("auth.requests"),

@@ -1,4 +1,4 @@
-"""AES-256-GCM, HKDF, hashes, random bytes and constant-time comparison.
+"""AES-256-GCM, HKDF, hashes and constant-time comparison.
 
 Cipher objects are made per call: they are not safe to share between threads.
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -95,8 +94,3 @@ def sha256_hex(data: bytes) -> str:
 def constant_time_equal(left: bytes, right: bytes) -> bool:
     """Tell whether two byte strings are equal, in a time that does not tell where they differ."""
     return hmac.compare_digest(left, right)
-
-
-def random_bytes(count: int) -> bytes:
-    """Return ``count`` bytes of the operating system's generator."""
-    return os.urandom(count)

@@ -24,6 +24,7 @@ import hashlib
 
 from pydantic import AwareDatetime
 
+from securetransport.core.base.entropy import Entropy
 from securetransport.core.base.errors import DecryptionError, RejectedDocumentError
 from securetransport.core.base.names import InstanceId
 from securetransport.core.crypto import aead, kem
@@ -75,18 +76,21 @@ def request_digest(signed_request: bytes) -> bytes:
     return hashlib.sha256(signed_request).digest()
 
 
-def seal_bundle(request: KeyRequest, signed_request: bytes, document: bytes) -> SealedBundle:
+def seal_bundle(
+    request: KeyRequest, signed_request: bytes, document: bytes, entropy: Entropy
+) -> SealedBundle:
     """Encrypt a signed ServiceBundle document to the key of a request.
 
     Args:
         request: The verified request.
         signed_request: Its encoded, signed form; the answer is bound to these bytes.
         document: The encoded ServiceBundle document.
+        entropy: Where the nonce is drawn from.
     """
     digest = request_digest(signed_request)
     kem_ciphertext, shared = kem.encapsulate(request.kem, request.kem_public_key)
     key = aead.hkdf(shared, salt=digest, info=_INFO, length=_KEY_BYTES)
-    nonce = aead.random_bytes(_NONCE_BYTES)
+    nonce = entropy(_NONCE_BYTES)
     return SealedBundle(
         kem_ciphertext=kem_ciphertext,
         nonce=nonce,

@@ -5,9 +5,7 @@ Layout and field rules: docs/wire-format.md, "Message".
 
 from __future__ import annotations
 
-import os
 import re
-import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +13,7 @@ from hashlib import sha256
 from typing import Final
 
 from securetransport.core.base import codec
+from securetransport.core.base.entropy import Entropy
 from securetransport.core.base.epochs import UNIX_START, EpochNumber
 from securetransport.core.base.names import (
     InstanceId,
@@ -32,6 +31,7 @@ DERIVED_ID_PAE_TYPE: Final = "securetransport/derived-id/v1"
 SALT_BYTES: Final = 32
 _MAX_LONG: Final = 2**63 - 1
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._/:-]{1,100}")
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ID_VERSIONS: Final = frozenset({7, 8})  # time-ordered; derived from another id
 
@@ -77,13 +77,13 @@ class MessageHeader:
     salt: bytes = b""
 
 
-def new_message_id() -> str:
-    """Return a fresh UUID version 7: milliseconds of the wall clock, then 74 random bits.
+def new_message_id(at: datetime, entropy: Entropy) -> str:
+    """Return a fresh UUID version 7: milliseconds of ``at``, then 74 random bits.
 
-    Its time only sorts; receivers judge ``sent_at``, which comes from the injected clock.
+    Its time only sorts; receivers judge ``sent_at``.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    return _as_uuid(milliseconds.to_bytes(6, "big") + os.urandom(10), 7)
+    milliseconds = (at - UNIX_START) // _MILLISECOND
+    return _as_uuid(milliseconds.to_bytes(6, "big") + entropy(10), 7)
 
 
 def derive_message_id(parent: str, topic: Topic, index: int = 0) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from securetransport.core.base import codec, merkle
+from securetransport.core.base.entropy import Entropy
 from securetransport.core.base.pae import pae
 from securetransport.core.crypto import aead
 from securetransport.core.crypto.signing import SigningKey
@@ -77,7 +78,11 @@ def batch_root_bytes(header: MessageHeader, size: int, root: bytes) -> bytes:
 
 
 def seal(
-    payload: bytes, header: MessageHeader, topic_key: TopicKey, signing_key: SigningKey
+    payload: bytes,
+    header: MessageHeader,
+    topic_key: TopicKey,
+    signing_key: SigningKey,
+    entropy: Entropy,
 ) -> bytes:
     """Return one message with a signature of its own, ready to publish.
 
@@ -88,16 +93,20 @@ def seal(
         header: What to say in the clear; without a salt.
         topic_key: The key that ``header`` names.
         signing_key: The key that ``header`` names.
+        entropy: Where the salt is drawn from.
 
     Raises:
         ValueError: Header and keys do not belong together, or a field breaks its rule.
     """
-    parts = _encrypt(payload, header, topic_key, signing_key)
+    parts = _encrypt(payload, header, topic_key, signing_key, entropy)
     return _encode(parts, signing_key.sign(signed_bytes(*parts)), None)
 
 
 def seal_batch(
-    messages: Sequence[tuple[bytes, MessageHeader]], topic_key: TopicKey, signing_key: SigningKey
+    messages: Sequence[tuple[bytes, MessageHeader]],
+    topic_key: TopicKey,
+    signing_key: SigningKey,
+    entropy: Entropy,
 ) -> list[bytes]:
     """Return messages that share one signature; each of them stands alone.
 
@@ -105,6 +114,7 @@ def seal_batch(
         messages: Payloads and headers; 1 to 1024, of one signer, topic and suite.
         topic_key: The key that all headers name.
         signing_key: The key that all headers name.
+        entropy: Where the salts are drawn from.
 
     Raises:
         ValueError: As :func:`seal`, or the batch is empty, too large or mixed.
@@ -114,7 +124,9 @@ def seal_batch(
     first = messages[0][1]
     if any((item.signer, item.suite) != (first.signer, first.suite) for _, item in messages):
         raise ValueError("a batch holds messages of one signer and one suite")
-    sealed = [_encrypt(payload, header, topic_key, signing_key) for payload, header in messages]
+    sealed = [
+        _encrypt(payload, header, topic_key, signing_key, entropy) for payload, header in messages
+    ]
     root, proofs = merkle.inclusion_proofs(
         [merkle.leaf_hash(signed_bytes(*parts)) for parts in sealed]
     )
@@ -133,7 +145,11 @@ _Parts = tuple[bytes, bytes, bytes]  # framed header, commitment, ciphertext
 
 
 def _encrypt(
-    payload: bytes, header: MessageHeader, topic_key: TopicKey, signing_key: SigningKey
+    payload: bytes,
+    header: MessageHeader,
+    topic_key: TopicKey,
+    signing_key: SigningKey,
+    entropy: Entropy,
 ) -> _Parts:
     if header.salt:
         # A second payload under the same salt and header would repeat an AES nonce.
@@ -146,7 +162,7 @@ def _encrypt(
         raise ValueError(f"header names another topic key than {topic_key!r}")
     if (header.key_id, suite.signature) != (signing_key.key_id, signing_key.algorithm):
         raise ValueError("header names another signing key or algorithm than the one given")
-    salt = aead.random_bytes(SALT_BYTES)
+    salt = entropy(SALT_BYTES)
     encoded = encode_header(replace(header, salt=salt))
     keys = derive_keys(suite, topic_key.secret, salt, encoded)
     return encoded, keys.commitment, aead.encrypt(keys.key, keys.nonce, payload, encoded)
