@@ -182,9 +182,11 @@ def types(session: Session) -> None:
 
 @gate("imports", 10)
 def imports(session: Session) -> None:
-    """The import contracts: docs/architecture.md, "Packages", and the lab's own."""
+    """The import contracts: docs/architecture.md, "Packages"; the collection's; the lab's own."""
     run(session, "lint-imports", "--no-logo")
     run(session, "lint-imports", "--no-logo", "--config", str(LAB / ".importlinter"))
+    plugins = ("--config", "tests/gates/plugins.importlinter")
+    run(session, "lint-imports", "--no-logo", *plugins, PYTHONPATH=str(ROOT / "plugins"))
 
 
 @gate("gates", 20)
@@ -254,8 +256,8 @@ def prepare_sanity_home(session: Session) -> None:
 
 @gate("unit", 30)
 def unit(session: Session) -> None:
-    """The agents' unit tests: no socket, no server."""
-    pytest(session, "unit", "-n", "2", *present(session, "agents/tests/unit"))
+    """Unit tests of the agents and of the collection's backends: no socket, no server."""
+    pytest(session, "unit", "-n", "2", *present(session, "agents/tests/unit", "tests/plugins"))
 
 
 @gate("lab-unit", 20)

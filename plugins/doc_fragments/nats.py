@@ -36,9 +36,9 @@ options:
     type: str
     default: _INBOX.admin
   timeout:
-    description: Longest wait in seconds, also for a cluster that has no leader yet.
+    description: Longest wait in seconds, V(1) to V(3600), also for a cluster that has no leader yet.
     type: int
     default: 30
 requirements:
-  - nats-py >= 2.16.0
+  - securetransport >= 0.1.0
 """

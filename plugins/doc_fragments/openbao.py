@@ -24,14 +24,14 @@ options:
     type: path
     required: true
   timeout:
-    description: Longest wait, in seconds, for one answer and for a leader to be there.
+    description: Longest wait in seconds, V(1) to V(3600), for one answer and for a leader to be there.
     type: int
     default: 30
 requirements:
   - hvac >= 2.4.0
 notes:
-  - Nothing from the environment (proxies, C(VAULT_TOKEN) or C(BAO_ADDR)) changes where a call
-    goes or as whom.
+  - Nothing from the environment (proxies, C(VAULT_TOKEN), C(VAULT_CLIENT_CERT) or C(BAO_ADDR)) changes where a
+    call goes or as whom, and no redirect is followed.
 """
 
     AUTH = r"""

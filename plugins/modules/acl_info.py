@@ -24,7 +24,7 @@ options:
     type: path
     required: true
   replicas:
-    description: How many servers keep each stream.
+    description: How many servers keep each stream, V(1) to V(5).
     type: int
     default: 3
   server_names:
@@ -44,9 +44,11 @@ options:
     description: Fields of the profile that differ, seconds or a duration each.
     type: dict
 requirements:
-  - securetransport
+  - securetransport >= 0.1.0
 seealso:
   - module: securetransport.platform.openbao_acl
+  - module: securetransport.platform.openbao_rights
+  - module: securetransport.platform.nats_layout
 """
 
 EXAMPLES = r"""
@@ -55,16 +57,9 @@ EXAMPLES = r"""
     acl_file: acl.yml
   register: acl
 
-- name: Write the policies that follow from it
-  securetransport.platform.openbao_policy:
-    address: https://127.0.0.1:8200
-    ca_file: /etc/openbao/tls/ca.crt
-    token_file: /run/securetransport/token
-    name: "{{ item.name }}"
-    policy: "{{ item.policy }}"
-  loop: "{{ acl.policies }}"
-  loop_control:
-    label: "{{ item.name }}"
+- name: Say who is in it
+  ansible.builtin.debug:
+    var: acl.services
 """
 
 RETURN = r"""
@@ -82,12 +77,12 @@ services:
   type: list
   elements: str
 policies:
-  description: Policies for M(securetransport.platform.openbao_policy).
+  description: Policies for M(securetransport.platform.openbao_rights).
   returned: success
   type: list
   elements: dict
 approles:
-  description: Roles for M(securetransport.platform.openbao_approle).
+  description: Login roles for M(securetransport.platform.openbao_rights).
   returned: success
   type: list
   elements: dict
@@ -100,13 +95,13 @@ approles:
       type: list
       elements: str
     parameters:
-      description: Options of M(securetransport.platform.openbao_approle).
+      description: The role's fields.
       type: dict
     is_denied:
       description: Whether the service is revoked and must get no secret-id.
       type: bool
 pki_roles:
-  description: Roles for M(securetransport.platform.openbao_pki_role).
+  description: PKI roles for M(securetransport.platform.openbao_rights).
   returned: success
   type: list
   elements: dict
@@ -121,17 +116,17 @@ pki_roles:
       description: The role's fields.
       type: dict
 transit_keys:
-  description: Keys for M(securetransport.platform.openbao_transit_key).
+  description: Keys for M(securetransport.platform.openbao_rights).
   returned: success
   type: list
   elements: dict
 streams:
-  description: Streams for M(securetransport.platform.nats_stream).
+  description: Streams for M(securetransport.platform.nats_layout).
   returned: success
   type: list
   elements: dict
 consumers:
-  description: Durables for M(securetransport.platform.nats_consumer).
+  description: Durables for M(securetransport.platform.nats_layout).
   returned: success
   type: list
   elements: dict
@@ -147,25 +142,21 @@ problems:
   elements: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.securetransport.platform.plugins.module_utils.acl import plan
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from ..module_utils._local.acl_file import PlanSpec, compile_acl
+from ..module_utils._runner import run_local, spec_of
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        {
-            "acl_file": {"type": "path", "required": True},
-            "replicas": {"type": "int", "default": 3},
-            "server_names": {"type": "list", "elements": "str", "default": ["localhost"]},
-            "denied": {"type": "list", "elements": "str"},
-            "profile": {"type": "str", "default": "production"},
-            "profile_overrides": {"type": "dict"},
-        },
-        supports_check_mode=True,
-    )
-    run(module, plan)
+    options = {
+        "acl_file": {"type": "path", "required": True},
+        "replicas": {"type": "int", "default": 3},
+        "server_names": {"type": "list", "elements": "str", "default": ["localhost"]},
+        "denied": {"type": "list", "elements": "str"},
+        "profile": {"type": "str", "default": "production"},
+        "profile_overrides": {"type": "dict"},
+    }
+    run_local(options, compile_acl, lambda params: spec_of(PlanSpec, params))
 
 
 if __name__ == "__main__":

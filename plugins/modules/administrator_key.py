@@ -30,7 +30,7 @@ options:
       - This key is added; the others stay.
     type: path
 requirements:
-  - securetransport
+  - securetransport >= 0.1.0
 seealso:
   - module: securetransport.platform.openbao_acl
 """
@@ -58,23 +58,17 @@ public_key:
   type: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.securetransport.platform.plugins.module_utils.administrator import (
-    ensure_key,
-)
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from ..module_utils._local.administrator import AdministratorSpec, ensure_administrator
+from ..module_utils._runner import run_local, spec_of
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        {
-            "key_file": {"type": "path", "required": True, "no_log": False},
-            "public_keys_file": {"type": "path", "no_log": False},
-        },
-        supports_check_mode=True,
-    )
-    run(module, ensure_key)
+    options = {
+        "key_file": {"type": "path", "required": True, "no_log": False},
+        "public_keys_file": {"type": "path", "no_log": False},
+    }
+    run_local(options, ensure_administrator, lambda params: spec_of(AdministratorSpec, params))
 
 
 if __name__ == "__main__":

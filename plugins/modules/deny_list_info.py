@@ -27,7 +27,7 @@ options:
     type: path
     required: true
 requirements:
-  - securetransport
+  - securetransport >= 0.1.0
 seealso:
   - module: securetransport.platform.acl_info
 """
@@ -54,19 +54,15 @@ version:
   type: str
 """
 
-from ansible_collections.securetransport.platform.plugins.module_utils.acl import denied
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from ..module_utils._openbao.acl import read_denied
+from ..module_utils._openbao.client import LOGGED_IN
+from ..module_utils._runner import run_remote
 
 
 def main() -> None:
     """Run the module."""
-    module = openbao_module(
-        {
-            "keys_file": {"type": "path", "required": True, "no_log": False},
-        },
-    )
-    run(module, denied)
+    options = {"keys_file": {"type": "path", "required": True, "no_log": False}}
+    run_remote(LOGGED_IN, options, read_denied, lambda params: params["keys_file"])
 
 
 if __name__ == "__main__":

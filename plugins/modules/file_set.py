@@ -30,7 +30,7 @@ options:
         type: path
         required: true
       mode:
-        description: Permissions as an octal string.
+        description: Permissions, four octal digits in quotes; never writable for everybody.
         type: str
         default: "0700"
   files:
@@ -47,10 +47,12 @@ options:
         description: The text of the file.
         type: str
       random_bytes:
-        description: Make the file of this many random bytes if it is missing; an existing file is kept as it is.
+        description:
+          - Make the file of this many random bytes, V(1) to V(65536), if it is missing.
+          - An existing file is kept as it is.
         type: int
       mode:
-        description: Permissions as an octal string.
+        description: Permissions, four octal digits in quotes; never writable for everybody.
         type: str
         default: "0600"
       secret:
@@ -87,67 +89,49 @@ changed_paths:
   sample: ["/tmp/example-node/config.toml"]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.text.converters import to_bytes, to_native
-from ansible_collections.securetransport.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.securetransport.platform.plugins.module_utils.file_set import (
-    FileSet,
-    parse_mode,
-)
+from collections.abc import Mapping
+from typing import Any
+
+from ..module_utils._local.file_set import DirectorySpec, FileSetSpec, FileSpec, ensure_file_set
+from ..module_utils._runner import run_local
 
 
-def apply(module: AnsibleModule, files: FileSet) -> None:
-    """Carry out the module's parameters in the order directories, files, absent."""
-    for entry in module.params["directories"]:
-        files.directory(entry["path"], parse_mode(entry["mode"]))
-    for entry in module.params["files"]:
-        mode = parse_mode(entry["mode"])
-        if entry["random_bytes"] is not None:
-            files.random_file(entry["path"], entry["random_bytes"], mode)
-        else:
-            files.file(entry["path"], to_bytes(entry["content"]), mode, secret=entry["secret"])
-    for path in module.params["absent"]:
-        files.remove(path)
+def wanted(params: Mapping[str, Any]) -> FileSetSpec:
+    """Return what to bring about."""
+    return FileSetSpec(
+        tuple(DirectorySpec(**entry) for entry in params["directories"]),
+        tuple(FileSpec(**entry) for entry in params["files"]),
+        tuple(params["absent"]),
+    )
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "directories": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "path", "required": True},
-                    "mode": {"type": "str", "default": "0700"},
-                },
-            },
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "path", "required": True},
-                    "content": {"type": "str"},
-                    "random_bytes": {"type": "int"},
-                    "mode": {"type": "str", "default": "0600"},
-                    # A flag, not a secret itself.
-                    "secret": {"type": "bool", "default": False, "no_log": False},
-                },
-                "mutually_exclusive": [("content", "random_bytes")],
-                "required_one_of": [("content", "random_bytes")],
-            },
-            "absent": {"type": "list", "elements": "path", "default": []},
+    directory = {
+        "path": {"type": "path", "required": True},
+        "mode": {"type": "str", "default": "0700"},
+    }
+    file = {
+        "path": {"type": "path", "required": True},
+        "content": {"type": "str"},
+        "random_bytes": {"type": "int"},
+        "mode": {"type": "str", "default": "0600"},
+        # A flag, not a secret itself.
+        "secret": {"type": "bool", "default": False, "no_log": False},
+    }
+    options = {
+        "directories": {"type": "list", "elements": "dict", "default": [], "options": directory},
+        "files": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": file,
+            "mutually_exclusive": [("content", "random_bytes")],
+            "required_one_of": [("content", "random_bytes")],
         },
-        supports_check_mode=True,
-    )
-    files = FileSet(dry=module.check_mode)
-    try:
-        apply(module, files)
-    except (PlatformError, OSError) as err:
-        module.fail_json(msg=to_native(err), changed_paths=files.changed)
-    module.exit_json(changed=bool(files.changed), changed_paths=files.changed, diff=files.diffs)
+        "absent": {"type": "list", "elements": "path", "default": []},
+    }
+    run_local(options, ensure_file_set, wanted)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ DOCUMENTATION = r"""
 module: nats_layout
 short_description: Make all streams and consumers of a compiled ACL
 description:
-  - Does for all streams and durables of a compiled ACL what M(securetransport.platform.nats_stream) and
-    M(securetransport.platform.nats_consumer) do for one each, in a single module run.
+  - Makes every stream and durable pull consumer exist with exactly the fields given, in a single module run;
+    a change made by hand is taken back.
+  - A field that the servers cannot change on an existing object is an error, and then nothing is changed.
   - Removes nothing; a stream that the ACL does not name any more may still hold messages.
 version_added: 0.1.0
 author:
@@ -23,15 +24,26 @@ extends_documentation_fragment:
   - securetransport.platform.attributes
 options:
   streams:
-    description: As M(securetransport.platform.acl_info) returns them.
+    description:
+      - The streams, as M(securetransport.platform.acl_info) returns them.
+      - Fields as JetStream's API names them, C(name) among them; durations are nanoseconds.
     type: list
     elements: dict
     required: true
   consumers:
-    description: As M(securetransport.platform.acl_info) returns them.
+    description: The durables, as M(securetransport.platform.acl_info) returns them.
     type: list
     elements: dict
     required: true
+    suboptions:
+      stream_name:
+        description: Stream that it reads.
+        type: str
+        required: true
+      config:
+        description: Fields as JetStream's API names them, C(durable_name) among them; durations are nanoseconds.
+        type: dict
+        required: true
 seealso:
   - module: securetransport.platform.acl_info
 """
@@ -61,21 +73,33 @@ changed_objects:
   sample: ["stream AUTH_STREAM"]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.securetransport.platform.plugins.module_utils.nats import CONNECTION_SPEC
-from ansible_collections.securetransport.platform.plugins.module_utils.nats_layout import (
-    ensure_layout,
-)
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from collections.abc import Mapping
+from typing import Any
+
+from ..module_utils._nats.client import JETSTREAM
+from ..module_utils._nats.streams import ConsumerSpec, LayoutSpec, StreamSpec, ensure_layout
+from ..module_utils._runner import run_remote
+
+
+def wanted(params: Mapping[str, Any]) -> LayoutSpec:
+    """Return all streams and durables."""
+    return LayoutSpec(
+        tuple(StreamSpec(entry) for entry in params["streams"]),
+        tuple(ConsumerSpec(**entry) for entry in params["consumers"]),
+    )
 
 
 def main() -> None:
     """Run the module."""
-    compiled = {"type": "list", "elements": "dict", "required": True}
-    module = AnsibleModule(
-        {**CONNECTION_SPEC, "streams": compiled, "consumers": compiled}, supports_check_mode=True
-    )
-    run(module, ensure_layout)
+    consumer = {
+        "stream_name": {"type": "str", "required": True},
+        "config": {"type": "dict", "required": True},
+    }
+    options = {
+        "streams": {"type": "list", "elements": "dict", "required": True},
+        "consumers": {"type": "list", "elements": "dict", "required": True, "options": consumer},
+    }
+    run_remote(JETSTREAM, options, ensure_layout, wanted)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ options:
     type: str
     default: 365d
 requirements:
-  - securetransport
+  - securetransport >= 0.1.0
 seealso:
   - module: securetransport.platform.administrator_key
   - module: securetransport.platform.acl_info
@@ -71,21 +71,19 @@ consequences:
   elements: str
 """
 
-from ansible_collections.securetransport.platform.plugins.module_utils.acl import ensure_acl
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from ..module_utils._openbao.acl import AclSpec, ensure_acl
+from ..module_utils._openbao.client import LOGGED_IN
+from ..module_utils._runner import run_remote, spec_of
 
 
 def main() -> None:
     """Run the module."""
-    module = openbao_module(
-        {
-            "acl_file": {"type": "path", "required": True},
-            "key_file": {"type": "path", "required": True, "no_log": False},
-            "validity": {"type": "str", "default": "365d"},
-        },
-    )
-    run(module, ensure_acl)
+    options = {
+        "acl_file": {"type": "path", "required": True},
+        "key_file": {"type": "path", "required": True, "no_log": False},
+        "validity": {"type": "str", "default": "365d"},
+    }
+    run_remote(LOGGED_IN, options, ensure_acl, lambda params: spec_of(AclSpec, params))
 
 
 if __name__ == "__main__":

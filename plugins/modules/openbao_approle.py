@@ -98,36 +98,41 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao_access import (
-    ensure_approle,
-)
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from collections.abc import Mapping
+from typing import Any
+
+from ..module_utils._openbao.access import APPROLE_DEFAULTS, AppRoleSpec, ensure_approle
+from ..module_utils._openbao.client import LOGGED_IN
+from ..module_utils._runner import STATE, run_remote
+
+
+def wanted(params: Mapping[str, Any]) -> AppRoleSpec:
+    """Return the role; an option that was not given is none of its parameters."""
+    given = {name: params[name] for name in APPROLE_DEFAULTS if params[name] is not None}
+    return AppRoleSpec(params["name"], given, params["mount"], params["state"])
 
 
 def main() -> None:
     """Run the module."""
-    module = openbao_module(
-        {
-            "name": {"type": "str", "required": True},
-            "mount": {"type": "str", "default": "approle"},
-            "token_policies": {"type": "list", "elements": "str", "no_log": False},
-            "token_no_default_policy": {"type": "bool"},
-            "token_type": {"type": "str", "choices": ["default", "service", "batch"]},
-            "token_ttl": {"type": "str", "no_log": False},
-            "token_max_ttl": {"type": "str", "no_log": False},
-            "token_explicit_max_ttl": {"type": "str", "no_log": False},
-            "token_period": {"type": "str"},
-            "token_num_uses": {"type": "int", "no_log": False},
-            "token_bound_cidrs": {"type": "list", "elements": "str", "no_log": False},
-            "bind_secret_id": {"type": "bool"},
-            "secret_id_ttl": {"type": "str", "no_log": False},
-            "secret_id_num_uses": {"type": "int", "no_log": False},
-            "secret_id_bound_cidrs": {"type": "list", "elements": "str", "no_log": False},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        }
-    )
-    run(module, ensure_approle)
+    options = {
+        "name": {"type": "str", "required": True},
+        "mount": {"type": "str", "default": "approle"},
+        "token_policies": {"type": "list", "elements": "str", "no_log": False},
+        "token_no_default_policy": {"type": "bool"},
+        "token_type": {"type": "str", "choices": ["default", "service", "batch"]},
+        "token_ttl": {"type": "str", "no_log": False},
+        "token_max_ttl": {"type": "str", "no_log": False},
+        "token_explicit_max_ttl": {"type": "str", "no_log": False},
+        "token_period": {"type": "str"},
+        "token_num_uses": {"type": "int", "no_log": False},
+        "token_bound_cidrs": {"type": "list", "elements": "str", "no_log": False},
+        "bind_secret_id": {"type": "bool"},
+        "secret_id_ttl": {"type": "str", "no_log": False},
+        "secret_id_num_uses": {"type": "int", "no_log": False},
+        "secret_id_bound_cidrs": {"type": "list", "elements": "str", "no_log": False},
+        "state": STATE,
+    }
+    run_remote(LOGGED_IN, options, ensure_approle, wanted)
 
 
 if __name__ == "__main__":

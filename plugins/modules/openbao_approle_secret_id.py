@@ -65,26 +65,24 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao_secret_id import (
-    ensure_secret_id,
-)
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from ..module_utils._openbao.client import LOGGED_IN
+from ..module_utils._openbao.credentials import CredentialsSpec, ensure_credentials
+from ..module_utils._runner import STATE, run_remote, spec_of
 
 
 def main() -> None:
     """Run the module."""
-    module = openbao_module(
-        {
-            "name": {"type": "str", "required": True},
-            "mount": {"type": "str", "default": "approle"},
-            "role_id_dest": {"type": "path", "required": True},
-            "secret_id_dest": {"type": "path", "required": True, "no_log": False},
-            "force": {"type": "bool", "default": False},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
+    options = {
+        "name": {"type": "str", "required": True},
+        "mount": {"type": "str", "default": "approle"},
+        "role_id_dest": {"type": "path", "required": True},
+        "secret_id_dest": {"type": "path", "required": True, "no_log": False},
+        "force": {"type": "bool", "default": False},
+        "state": STATE,
+    }
+    run_remote(
+        LOGGED_IN, options, ensure_credentials, lambda params: spec_of(CredentialsSpec, params)
     )
-    run(module, ensure_secret_id)
 
 
 if __name__ == "__main__":

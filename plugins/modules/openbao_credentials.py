@@ -12,7 +12,8 @@ DOCUMENTATION = r"""
 module: openbao_credentials
 short_description: Deliver the credentials of several AppRoles to the files that bao agents read
 description:
-  - Does in a single module run what M(securetransport.platform.openbao_approle_secret_id) does for one AppRole.
+  - Does for several AppRoles, in a single module run, what M(securetransport.platform.openbao_approle_secret_id)
+    does for one.
 version_added: 0.1.0
 author:
   - SecureTransport contributors (@securetransport)
@@ -64,48 +65,37 @@ changed_objects:
   elements: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.securetransport.platform.plugins.module_utils.batch import Batch
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao_secret_id import (
-    ensure_secret_id,
-)
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import Outcome, run
+from collections.abc import Mapping
+from typing import Any
+
+from ..module_utils._openbao.client import LOGGED_IN
+from ..module_utils._openbao.credentials import CredentialsSpec, ensure_all_credentials
+from ..module_utils._runner import run_remote
 
 
-def deliver(module: AnsibleModule) -> Outcome:
-    """Deliver all of them, each to its own files.
-
-    Raises:
-        PlatformError: A role does not exist, or a file cannot be written; the text says which.
-    """
-    batch = Batch(module)
-    for entry in module.params["credentials"]:
-        batch.ensure(
-            entry["secret_id_dest"], ensure_secret_id, mount="approle", force=False, **entry
-        )
-    return batch.outcome()
+def wanted(params: Mapping[str, Any]) -> tuple[CredentialsSpec, ...]:
+    """Return what to deliver."""
+    return tuple(CredentialsSpec(**entry) for entry in params["credentials"])
 
 
 def main() -> None:
     """Run the module."""
-    module = openbao_module(
-        {
-            "credentials": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                # The values are paths; what lies there is never shown.
-                "no_log": False,
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "role_id_dest": {"type": "path", "required": True},
-                    "secret_id_dest": {"type": "path", "required": True, "no_log": False},
-                },
-            },
+    pair = {
+        "name": {"type": "str", "required": True},
+        "role_id_dest": {"type": "path", "required": True},
+        "secret_id_dest": {"type": "path", "required": True, "no_log": False},
+    }
+    options = {
+        "credentials": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            # The values are paths; what lies there is never shown.
+            "no_log": False,
+            "options": pair,
         },
-    )
-    run(module, deliver)
+    }
+    run_remote(LOGGED_IN, options, ensure_all_credentials, wanted)
 
 
 if __name__ == "__main__":

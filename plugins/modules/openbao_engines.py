@@ -12,8 +12,12 @@ DOCUMENTATION = r"""
 module: openbao_engines
 short_description: Mount OpenBao's engines, make the root and the authority's keys
 description:
-  - Does in a single module run what M(securetransport.platform.openbao_mount),
-    M(securetransport.platform.openbao_pki_root) and M(securetransport.platform.openbao_transit_key) do for one each.
+  - Mounts secret engines, makes or adopts the root, and makes the keys that sign for the authority, in a single
+    module run.
+  - What cannot be changed on an existing object is an error, and then nothing is changed.
+  - The root's key never leaves OpenBao. A mount that has a root of this name keeps it, whatever its key and age;
+    a second root is never made, and a mount with a root of another name is an error.
+  - The signing keys never leave OpenBao and are never deleted; their public halves are put into O(keys_file).
 version_added: 0.1.0
 author:
   - SecureTransport contributors (@securetransport)
@@ -52,7 +56,7 @@ options:
     required: true
     suboptions:
       mount:
-        description: Where it lies.
+        description: Where it lies; the mount's longest lease time must allow O(root.ttl).
         type: str
         default: pki
       common_name:
@@ -82,13 +86,18 @@ options:
     elements: str
     required: true
   signing_key_type:
-    description: Their type.
+    description: Their type, which cannot be changed on existing keys.
     type: str
+    choices: [mldsa-65, mldsa-87]
     default: mldsa-65
   keys_file:
-    description: File of mode 0644 with their public halves, which members pin, in JSON.
+    description:
+      - File of mode 0644 with their public halves, which members pin, in JSON.
+      - The versions of these keys are replaced in it, those of other keys stay.
     type: path
     required: true
+requirements:
+  - securetransport >= 0.1.0
 seealso:
   - module: securetransport.platform.openbao_rights
 """
@@ -121,52 +130,62 @@ changed_objects:
   sample: ["mount pki"]
 """
 
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao_rights import (
-    ensure_engines,
-)
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from collections.abc import Mapping
+from typing import Any
+
+from ..module_utils._openbao.client import LOGGED_IN
+from ..module_utils._openbao.mounts import MountSpec
+from ..module_utils._openbao.pki import RootSpec
+from ..module_utils._openbao.rights import EnginesSpec, ensure_engines
+from ..module_utils._openbao.transit import TransitKeySpec
+from ..module_utils._runner import run_remote
+
+
+def wanted(params: Mapping[str, Any]) -> EnginesSpec:
+    """Return mounts, root and keys."""
+    kind, keys_file = params["signing_key_type"], params["keys_file"]
+    return EnginesSpec(
+        tuple(MountSpec(**entry) for entry in params["mounts"]),
+        RootSpec(**params["root"]),
+        tuple(TransitKeySpec(name, kind, keys_file) for name in params["signing_keys"]),
+    )
 
 
 def main() -> None:
     """Run the module."""
-    module = openbao_module(
-        {
-            "mounts": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "path": {"type": "str", "required": True},
-                    "type": {"type": "str", "required": True},
-                    "description": {"type": "str"},
-                    "max_lease_ttl": {"type": "str"},
-                    "kv_cas_required": {"type": "bool", "default": False},
-                },
-            },
-            "root": {
-                "type": "dict",
-                "required": True,
-                "options": {
-                    "mount": {"type": "str", "default": "pki"},
-                    "common_name": {"type": "str", "required": True},
-                    "issuer_name": {"type": "str", "default": "root"},
-                    "ttl": {"type": "str", "default": "87600h"},
-                    "key_type": {
-                        "type": "str",
-                        "choices": ["ec", "rsa", "ed25519", "mldsa"],
-                        "default": "ec",
-                        "no_log": False,
-                    },
-                    "max_path_length": {"type": "int", "default": 1},
-                },
-            },
-            "signing_keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
-            "signing_key_type": {"type": "str", "default": "mldsa-65", "no_log": False},
-            "keys_file": {"type": "path", "required": True, "no_log": False},
+    mount = {
+        "path": {"type": "str", "required": True},
+        "type": {"type": "str", "required": True},
+        "description": {"type": "str"},
+        "max_lease_ttl": {"type": "str"},
+        "kv_cas_required": {"type": "bool", "default": False},
+    }
+    root = {
+        "mount": {"type": "str", "default": "pki"},
+        "common_name": {"type": "str", "required": True},
+        "issuer_name": {"type": "str", "default": "root"},
+        "ttl": {"type": "str", "default": "87600h"},
+        "key_type": {
+            "type": "str",
+            "choices": ["ec", "rsa", "ed25519", "mldsa"],
+            "default": "ec",
+            "no_log": False,
         },
-    )
-    run(module, ensure_engines)
+        "max_path_length": {"type": "int", "default": 1},
+    }
+    options = {
+        "mounts": {"type": "list", "elements": "dict", "required": True, "options": mount},
+        "root": {"type": "dict", "required": True, "options": root},
+        "signing_keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
+        "signing_key_type": {
+            "type": "str",
+            "choices": ["mldsa-65", "mldsa-87"],
+            "default": "mldsa-65",
+            "no_log": False,
+        },
+        "keys_file": {"type": "path", "required": True, "no_log": False},
+    }
+    run_remote(LOGGED_IN, options, ensure_engines, wanted)
 
 
 if __name__ == "__main__":

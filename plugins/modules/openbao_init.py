@@ -35,11 +35,11 @@ options:
     type: path
     required: true
   recovery_shares:
-    description: How many recovery keys are made.
+    description: How many recovery keys are made, V(1) to V(255).
     type: int
     default: 5
   recovery_threshold:
-    description: How many of them are needed together.
+    description: How many of them are needed together; at most O(recovery_shares).
     type: int
     default: 3
 seealso:
@@ -60,25 +60,20 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao_system import (
-    ensure_initialised,
-)
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from ..module_utils._openbao.client import CONNECTED
+from ..module_utils._openbao.system import InitSpec, ensure_initialised
+from ..module_utils._runner import run_remote, spec_of
 
 
 def main() -> None:
     """Run the module."""
-    module = openbao_module(
-        {
-            "recovery_keys_file": {"type": "path", "required": True, "no_log": False},
-            "root_token_file": {"type": "path", "required": True, "no_log": False},
-            "recovery_shares": {"type": "int", "default": 5},
-            "recovery_threshold": {"type": "int", "default": 3},
-        },
-        is_authenticated=False,
-    )
-    run(module, ensure_initialised)
+    options = {
+        "recovery_keys_file": {"type": "path", "required": True, "no_log": False},
+        "root_token_file": {"type": "path", "required": True, "no_log": False},
+        "recovery_shares": {"type": "int", "default": 5},
+        "recovery_threshold": {"type": "int", "default": 3},
+    }
+    run_remote(CONNECTED, options, ensure_initialised, lambda params: spec_of(InitSpec, params))
 
 
 if __name__ == "__main__":

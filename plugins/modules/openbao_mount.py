@@ -64,7 +64,7 @@ options:
     choices: [present, absent]
     default: present
 seealso:
-  - module: securetransport.platform.openbao_pki_root
+  - module: securetransport.platform.openbao_engines
   - module: securetransport.platform.openbao_approle
 """
 
@@ -99,30 +99,31 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao_mounts import (
-    ensure_mount,
-)
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from ..module_utils._openbao.client import LOGGED_IN
+from ..module_utils._openbao.mounts import MountSpec, ensure_mount
+from ..module_utils._runner import STATE, run_remote, spec_of
 
 
 def main() -> None:
     """Run the module."""
-    module = openbao_module(
-        {
-            "kind": {"type": "str", "choices": ["secret", "auth"], "default": "secret"},
-            "path": {"type": "str", "required": True},
-            "type": {"type": "str"},
-            "description": {"type": "str"},
-            "default_lease_ttl": {"type": "str"},
-            "max_lease_ttl": {"type": "str"},
-            "kv_version": {"type": "int", "choices": [1, 2], "default": 2},
-            "kv_cas_required": {"type": "bool", "default": False},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
+    options = {
+        "kind": {"type": "str", "choices": ["secret", "auth"], "default": "secret"},
+        "path": {"type": "str", "required": True},
+        "type": {"type": "str"},
+        "description": {"type": "str"},
+        "default_lease_ttl": {"type": "str"},
+        "max_lease_ttl": {"type": "str"},
+        "kv_version": {"type": "int", "choices": [1, 2], "default": 2},
+        "kv_cas_required": {"type": "bool", "default": False},
+        "state": STATE,
+    }
+    run_remote(
+        LOGGED_IN,
+        options,
+        ensure_mount,
+        lambda params: spec_of(MountSpec, params),
         required_if=[("state", "present", ("type",))],
     )
-    run(module, ensure_mount)
 
 
 if __name__ == "__main__":

@@ -52,24 +52,25 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao_access import (
-    ensure_policy,
-)
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from ..module_utils._openbao.access import PolicySpec, ensure_policy
+from ..module_utils._openbao.client import LOGGED_IN
+from ..module_utils._runner import STATE, run_remote, spec_of
 
 
 def main() -> None:
     """Run the module."""
-    module = openbao_module(
-        {
-            "name": {"type": "str", "required": True},
-            "policy": {"type": "str"},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
+    options = {
+        "name": {"type": "str", "required": True},
+        "policy": {"type": "str"},
+        "state": STATE,
+    }
+    run_remote(
+        LOGGED_IN,
+        options,
+        ensure_policy,
+        lambda params: spec_of(PolicySpec, params),
         required_if=[("state", "present", ("policy",))],
     )
-    run(module, ensure_policy)
 
 
 if __name__ == "__main__":

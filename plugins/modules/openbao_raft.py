@@ -51,22 +51,18 @@ voters:
   sample: [openbao-1, openbao-2, openbao-3]
 """
 
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao_raft import (
-    ensure_voters,
-)
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from ..module_utils._openbao.client import LOGGED_IN
+from ..module_utils._openbao.raft import VotersSpec, ensure_voters
+from ..module_utils._runner import run_remote, spec_of
 
 
 def main() -> None:
     """Run the module."""
-    module = openbao_module(
-        {
-            "nodes": {"type": "int", "required": True},
-            "stabilization_seconds": {"type": "int", "default": 10},
-        },
-    )
-    run(module, ensure_voters)
+    options = {
+        "nodes": {"type": "int", "required": True},
+        "stabilization_seconds": {"type": "int", "default": 10},
+    }
+    run_remote(LOGGED_IN, options, ensure_voters, lambda params: spec_of(VotersSpec, params))
 
 
 if __name__ == "__main__":

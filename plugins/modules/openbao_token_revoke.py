@@ -37,22 +37,15 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao import openbao_module
-from ansible_collections.securetransport.platform.plugins.module_utils.openbao_system import (
-    end_token,
-)
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from ..module_utils._openbao.client import CONNECTED
+from ..module_utils._openbao.system import end_token
+from ..module_utils._runner import run_remote
 
 
 def main() -> None:
     """Run the module."""
-    module = openbao_module(
-        {
-            "token_file": {"type": "path", "required": True, "no_log": False},
-        },
-        is_authenticated=False,
-    )
-    run(module, end_token)
+    options = {"token_file": {"type": "path", "required": True, "no_log": False}}
+    run_remote(CONNECTED, options, end_token, lambda params: params["token_file"])
 
 
 if __name__ == "__main__":

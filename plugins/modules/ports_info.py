@@ -61,22 +61,18 @@ ports:
       type: int
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.securetransport.platform.plugins.module_utils.ports import check_ports
-from ansible_collections.securetransport.platform.plugins.module_utils.runner import run
+from ..module_utils._local.ports import PortsSpec, check_ports
+from ..module_utils._runner import run_local, spec_of
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        {
-            "ports": {"type": "list", "elements": "int", "required": True},
-            "host": {"type": "str", "default": "127.0.0.1"},
-            "own_pids": {"type": "list", "elements": "int"},
-        },
-        supports_check_mode=True,
-    )
-    run(module, check_ports)
+    options = {
+        "ports": {"type": "list", "elements": "int", "required": True},
+        "host": {"type": "str", "default": "127.0.0.1"},
+        "own_pids": {"type": "list", "elements": "int"},
+    }
+    run_local(options, check_ports, lambda params: spec_of(PortsSpec, params))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ options:
     default: []
     suboptions:
       name:
-        description: What people call it; also the name of its file and of its log.
+        description:
+          - What people call it; also the name of its file and of its log.
+          - Letters, digits, C(_), C(-) and C(.).
         type: str
         required: true
       command:
@@ -53,7 +55,9 @@ options:
         description: Where it starts; the folder itself if not given.
         type: path
       environment:
-        description: Variables for it, on top of the daemon's few. No secret belongs here.
+        description:
+          - Variables for it, on top of the daemon's few. No secret belongs here.
+          - The values have no quotes, since supervisord cannot hold them.
         type: dict
         default: {}
       digest:
@@ -120,165 +124,42 @@ is_daemon_changed:
   type: bool
 """
 
-import os
-import xmlrpc.client
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.securetransport.platform.plugins.module_utils.errors import PlatformError
-from ansible_collections.securetransport.platform.plugins.module_utils.file_set import FileSet
-from ansible_collections.securetransport.platform.plugins.module_utils.supervisor import (
-    ALIVE,
-    SUPERVISOR_IMPORT_ERROR,
-    Program,
-    Supervisor,
-)
+from ..module_utils._local.programs import ProgramSpec, ProgramsSpec, ensure_programs
+from ..module_utils._local.supervisor import DAEMON
+from ..module_utils._runner import run_remote
 
 
-@dataclass
-class Result:
-    """What was done, or would be done in check mode."""
-
-    started: list[str] = field(default_factory=list)
-    restarted: list[str] = field(default_factory=list)
-    stopped: list[str] = field(default_factory=list)
-    is_daemon_changed: bool = False
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether anything was done."""
-        return bool(self.started or self.restarted or self.stopped or self.is_daemon_changed)
-
-
-def programs_of(params: dict[str, Any]) -> list[Program]:
-    """Return the wanted programs."""
-    return [
-        Program(
-            name=entry["name"],
-            command=entry["command"],
-            directory=entry["directory"] or params["directory"],
-            environment={name: str(value) for name, value in entry["environment"].items()},
-            digest=entry["digest"],
-            stop_seconds=entry["stop_seconds"],
-            stdout_file=entry["stdout_file"],
-        )
-        for entry in params["programs"]
-    ]
-
-
-def stop(supervisor: Supervisor, *, dry: bool) -> Result:
-    """Stop everything."""
-    if not supervisor.is_running():
-        return Result()
-    alive = sorted(name for name, state in supervisor.states().items() if state in ALIVE)
-    if not dry:
-        supervisor.shutdown()
-    return Result(stopped=alive, is_daemon_changed=True)
-
-
-def write_files(
-    supervisor: Supervisor, programs: list[Program], absent: list[str], files: FileSet
-) -> tuple[list[str], list[str]]:
-    """Bring ``conf.d`` to the wanted state; returns names written and names removed."""
-    for program in programs:
-        files.file(
-            supervisor.file_of(program.name),
-            program.render(os.path.join(supervisor.directory, "log")).encode(),
-            0o600,
-        )
-    written = [
-        program.name for program in programs if supervisor.file_of(program.name) in files.changed
-    ]
-    for name in absent:
-        files.remove(supervisor.file_of(name))
-    removed = [name for name in absent if supervisor.file_of(name) in files.changed]
-    return written, removed
-
-
-def start(supervisor: Supervisor, params: dict[str, Any], files: FileSet) -> Result:
-    """Bring files, daemon and programs to the wanted state."""
-    programs = programs_of(params)
-    names = [program.name for program in programs]
-    written, removed = write_files(supervisor, programs, params["absent"], files)
-    is_fresh = not supervisor.is_running()
-    before = {} if is_fresh else supervisor.states()
-    if files.dry:
-        changed = [name for name in written if name in before]
-    else:
-        if is_fresh:
-            supervisor.start()
-        pending = supervisor.pending()
-        supervisor.apply(pending)
-        changed = list(pending.changed)
-        removed = list(pending.removed)
-    down = [name for name in names if before.get(name) not in ALIVE]
-    again = [
-        name for name in params["restarted"] if before.get(name) in ALIVE and name not in changed
-    ]
-    if not files.dry:
-        for name in again:
-            supervisor.restart(name)
-        for name in names:
-            supervisor.ensure_started(name)
-        supervisor.wait_running(names)
-    return Result(
-        started=sorted(set(down) - set(changed)),
-        restarted=sorted({*changed, *again}),
-        stopped=sorted(removed),
-        is_daemon_changed=is_fresh,
+def wanted(params: Mapping[str, Any]) -> ProgramsSpec:
+    """Return what must run."""
+    return ProgramsSpec(
+        tuple(ProgramSpec(**entry) for entry in params["programs"]),
+        tuple(params["absent"]),
+        tuple(params["restarted"]),
+        params["state"],
     )
-
-
-def argument_spec() -> dict[str, Any]:
-    """Return the module's options."""
-    return {
-        "directory": {"type": "path", "required": True},
-        "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
-        "programs": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "name": {"type": "str", "required": True},
-                "command": {"type": "list", "elements": "str", "required": True},
-                "directory": {"type": "path"},
-                "environment": {"type": "dict", "default": {}},
-                "digest": {"type": "str", "default": ""},
-                "stop_seconds": {"type": "int", "default": 10},
-                "stdout_file": {"type": "path"},
-            },
-        },
-        "absent": {"type": "list", "elements": "str", "default": []},
-        "restarted": {"type": "list", "elements": "str", "default": []},
-        "timeout": {"type": "float", "default": 60},
-    }
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    if SUPERVISOR_IMPORT_ERROR is not None:
-        module.fail_json(msg=missing_required_lib("supervisor"), exception=SUPERVISOR_IMPORT_ERROR)
-    files = FileSet(dry=module.check_mode)
-    supervisor = Supervisor(module.params["directory"], timeout=module.params["timeout"])
-    try:
-        if module.params["state"] == "stopped":
-            result = stop(supervisor, dry=module.check_mode)
-        else:
-            result = start(supervisor, module.params, files)
-    except PlatformError as err:
-        module.fail_json(msg=err.message, **err.fields)
-    except (OSError, xmlrpc.client.Error) as err:
-        module.fail_json(msg=f"{module.params['directory']}: {err}")
-    module.exit_json(
-        changed=result.is_changed or bool(files.changed),
-        started=result.started,
-        restarted=result.restarted,
-        stopped=result.stopped,
-        is_daemon_changed=result.is_daemon_changed,
-        diff=files.diffs,
-    )
+    program = {
+        "name": {"type": "str", "required": True},
+        "command": {"type": "list", "elements": "str", "required": True},
+        "directory": {"type": "path"},
+        "environment": {"type": "dict", "default": {}},
+        "digest": {"type": "str", "default": ""},
+        "stop_seconds": {"type": "int", "default": 10},
+        "stdout_file": {"type": "path"},
+    }
+    options = {
+        "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
+        "programs": {"type": "list", "elements": "dict", "default": [], "options": program},
+        "absent": {"type": "list", "elements": "str", "default": []},
+        "restarted": {"type": "list", "elements": "str", "default": []},
+    }
+    run_remote(DAEMON, options, ensure_programs, wanted)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,6 @@ from module_lab import (
     write_leaf,
 )
 
-# Audit devices by API are off by default; the walk of openbao_audit needs them.
-_AUDIT_BY_API = "unsafe_allow_api_audit_creation = true"
-
 
 @pytest.fixture(scope="session")
 def ansible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ansible]:
@@ -83,7 +80,7 @@ def openbao(tmp_path_factory: pytest.TempPathFactory, ansible: Ansible) -> Itera
     write_leaf(folder, "openbao", authority)
     (folder / "unseal.key").touch(mode=0o600)
     (folder / "unseal.key").write_bytes(secrets.token_bytes(32))
-    nodes = [OpenBaoNode(folder, name, _AUDIT_BY_API) for name in ("node-1", "node-2")]
+    nodes = [OpenBaoNode(folder, name) for name in ("node-1", "node-2")]
     servers = [nodes[0].server(), nodes[1].server(joins=nodes[0])]
     started = []
     try:

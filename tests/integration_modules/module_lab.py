@@ -176,7 +176,6 @@ class OpenBaoNode:
 
     folder: Path
     name: str
-    extra: str = ""
     port: int = field(default_factory=free_port)
     cluster_port: int = field(default_factory=free_port)
 
@@ -216,7 +215,6 @@ api_addr = "{self.address}"
 cluster_addr = "https://127.0.0.1:{self.cluster_port}"
 disable_standby_reads = true
 seal "static" {{ current_key_id = "1" current_key = "file://{self.folder}/unseal.key" }}
-{self.extra}
 """
         )
         return Server(
@@ -234,9 +232,16 @@ Task = tuple[str, Mapping[str, Any], bool]
 # None of these may change where a module goes, or as whom.
 _ASTRAY = {
     "HTTPS_PROXY": "http://127.0.0.1:9",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
     "VAULT_ADDR": "https://127.0.0.1:9",
     "VAULT_TOKEN": "not-this-one",
     "VAULT_NAMESPACE": "elsewhere",
+    "VAULT_CLIENT_CERT": "/nonexistent",
+    "VAULT_CLIENT_KEY": "/nonexistent",
+    "VAULT_CACERT": "/nonexistent",
+    "REQUESTS_CA_BUNDLE": "/nonexistent",
+    "NO_PROXY": "",
 }
 
 

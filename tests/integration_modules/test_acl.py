@@ -10,6 +10,7 @@ import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from conftest import OpenBaoLab
 from module_lab import Ansible, free_port
 
@@ -69,6 +70,8 @@ def test_acl_is_signed_when_its_meaning_changes(
     options = openbao.options(acl_file=str(acl_file), key_file=str(key_file))
     assert "make it with administrator_key" in ansible.one("openbao_acl", options)["msg"]
     public = ansible.one("administrator_key", {"key_file": str(key_file)})
+    for validity, text in (("0s", "never valid"), ("1" + "0" * 15, "longer than a hundred years")):
+        assert text in ansible.one("openbao_acl", {**options, "validity": validity})["msg"]
     results = ansible.walk("openbao_acl", [(options, True), (options, False)])
     assert results[1]["version"] == "0.1"
     # Comments and order are no change; a new right is, and the difference names it.
@@ -146,20 +149,27 @@ def test_compiled_acl_is_what_the_other_modules_take(
     for mount in ({"path": "nats_int", "type": "pki"}, {"path": "transit", "type": "transit"}):
         ansible.one("openbao_mount", openbao.options(**mount))
     ansible.one("openbao_mount", openbao.options(kind="auth", path="approle", type="approle"))
-    for policy in plan["policies"]:
-        options = openbao.options(**policy)
-        ansible.walk("openbao_policy", [(options, True), (options, False)])
-    for role in plan["approles"]:
-        options = openbao.options(name=role["name"], **role["parameters"])
-        ansible.walk("openbao_approle", [(options, True), (options, False)])
-    for role in plan["pki_roles"]:
-        options = openbao.options(
-            name=role["name"], mount=role["mount"], options=role["parameters"]
-        )
-        ansible.walk("openbao_pki_role", [(options, True), (options, False)])
-    for key in plan["transit_keys"]:
-        options = openbao.options(**key)
-        ansible.walk("openbao_transit_key", [(options, True), (options, False)])
+    parts = ("policies", "approles", "pki_roles", "transit_keys")
+    rights = openbao.options(**{part: plan[part] for part in parts})
+    ansible.walk("openbao_rights", [(rights, True), (rights, False)])
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"replicas": 0}, "replicas: 0 is not between 1 and 5"),
+        ({"profile_overrides": {"ca_period": 10**15}}, "is longer than a hundred years"),
+        ({"acl_file": "/nonexistent"}, "acl_file: /nonexistent does not exist"),
+        ({"acl_file": "/"}, "acl_file: cannot read /: Is a directory"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    ansible: Ansible, tmp_path: Path, change: dict[str, object], text: str
+) -> None:
+    (tmp_path / "acl.yml").write_text(ACL)
+    failure = ansible.one("acl_info", {"acl_file": str(tmp_path / "acl.yml"), **change})
+    assert text in failure["msg"]
+    assert "\n" not in failure["msg"]
 
 
 def test_profile_that_breaks_a_rule_is_refused(ansible: Ansible, tmp_path: Path) -> None:
@@ -199,7 +209,9 @@ def test_port_of_a_stranger_is_refused_and_named(ansible: Ansible) -> None:
         result = ansible.walk("ports_info", [(own, False)])[0]
     assert [entry["is_own"] for entry in result["ports"]] == [False, True]
     assert [entry["is_free"] for entry in result["ports"]] == [True, False]
-    assert "70000 is not a port number" in ansible.one("ports_info", {"ports": [70000]})["msg"]
+    assert "70000 is not between 1" in ansible.one("ports_info", {"ports": [70000]})["msg"]
+    for host, text in (("ä..b", "is not a name or an address"), ("192.0.2.1", "cannot listen")):
+        assert text in ansible.one("ports_info", {"ports": [unused], "host": host})["msg"]
 
 
 def _post_deny_list(openbao: OpenBaoLab, key: signing.SigningKey, *, cas: int) -> None:

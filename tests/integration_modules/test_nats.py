@@ -1,57 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modules for streams and durables, against a real server over mTLS."""
+"""Streams and durables, against a real server over mTLS."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from conftest import NatsLab
 from module_lab import Ansible
 
+HOUR = 3600 * 10**9
 CONFIG = {
-    "subjects": ["walk.>"],
     "retention": "workqueue",
     "storage": "file",
     "discard": "new",
-    "max_age": "1h",
+    "max_age": HOUR,
     "max_bytes": 1048576,
     "deny_delete": True,
 }
 DURABLE = {
-    "filter_subject": "walk.answers",
     "ack_policy": "explicit",
-    "ack_wait": "5s",
-    "backoff": ["5s", "10s"],
+    "ack_wait": 5 * 10**9,
+    "backoff": [5 * 10**9, 10 * 10**9],
     "max_deliver": 5,
 }
 
 
-def test_stream_is_made_changed_and_removed(ansible: Ansible, nats: NatsLab) -> None:
-    base = nats.options(name="WALK", config=CONFIG)
-    larger = nats.options(name="WALK", config={**CONFIG, "max_bytes": 2097152, "max_age": "30m"})
-    gone = nats.options(name="WALK", state="absent")
+def stream(name: str, **fields: Any) -> dict[str, Any]:
+    """Return a stream of the subjects below its name."""
+    return {"name": name, "subjects": [f"{name.lower()}.>"], **CONFIG, **fields}
+
+
+def durable(stream_name: str, **fields: Any) -> dict[str, Any]:
+    """Return a durable that reads one subject of a stream."""
+    subject = f"{stream_name.lower()}.answers"
+    config = {"durable_name": "reader", "filter_subject": subject, **DURABLE, **fields}
+    return {"stream_name": stream_name, "config": config}
+
+
+def layout(
+    nats: NatsLab, *streams: Mapping[str, Any], consumers: tuple[Mapping[str, Any], ...] = ()
+) -> dict[str, Any]:
+    """Return the module's options."""
+    return {**nats.connection, "streams": list(streams), "consumers": list(consumers)}
+
+
+def test_stream_is_made_and_changed(ansible: Ansible, nats: NatsLab) -> None:
+    base = layout(nats, stream("WALK"))
+    larger = layout(nats, stream("WALK", max_bytes=2097152, max_age=HOUR // 2))
     results = ansible.walk(
-        "nats_stream",
-        [(base, True), (base, False), (larger, True), (larger, False), (gone, True), (gone, False)],
+        "nats_layout", [(base, True), (base, False), (larger, True), (larger, False)]
     )
     assert results[2]["diff"] == {
-        "before": {"max_age": 3600000000000, "max_bytes": 1048576},
-        "after": {"max_age": 1800000000000, "max_bytes": 2097152},
+        "before": {"stream WALK": {"max_age": HOUR, "max_bytes": 1048576}},
+        "after": {"stream WALK": {"max_age": HOUR // 2, "max_bytes": 2097152}},
     }
 
 
 def test_stream_field_set_by_hand_is_taken_back(ansible: Ansible, nats: NatsLab) -> None:
-    base = nats.options(name="DRIFT", config={"subjects": ["drift.>"], "storage": "memory"})
-    by_hand = {
-        "subjects": ["drift.>", "more.>"],
-        "storage": "memory",
-        "max_msgs": 7,
-        "no_ack": True,
-    }
-    ansible.walk("nats_stream", [(base, True), (base, False)])
-    ansible.walk("nats_stream", [(nats.options(name="DRIFT", config=by_hand), True)])
-    results = ansible.walk("nats_stream", [(base, True), (base, False)])
-    assert set(results[0]["diff"]["before"]) == {"subjects", "max_msgs", "no_ack"}
-    ansible.walk("nats_stream", [(nats.options(name="DRIFT", state="absent"), True)])
+    plain = {"name": "DRIFT", "subjects": ["drift.>"], "storage": "memory"}
+    by_hand = {**plain, "subjects": ["drift.>", "more.>"], "max_msgs": 7, "no_ack": True}
+    base = layout(nats, plain)
+    ansible.walk("nats_layout", [(base, True), (base, False), (layout(nats, by_hand), True)])
+    results = ansible.walk("nats_layout", [(base, True), (base, False)])
+    assert set(results[0]["diff"]["before"]["stream DRIFT"]) == {"subjects", "max_msgs", "no_ack"}
 
 
 @pytest.mark.parametrize(
@@ -62,94 +75,115 @@ def test_stream_field_set_by_hand_is_taken_back(ansible: Ansible, nats: NatsLab)
         ({"deny_delete": False}, "deny_delete is True and cannot be changed to False"),
     ],
 )
-def test_stream_field_that_cannot_change_is_an_error_in_check_mode_too(
+def test_stream_field_that_cannot_change_is_an_error_before_anything_changes(
     ansible: Ansible, nats: NatsLab, change: dict[str, object], text: str
 ) -> None:
-    ansible.one(
-        "nats_stream", nats.options(name="FIXED", config={**CONFIG, "subjects": ["fixed.>"]})
-    )
-    options = nats.options(name="FIXED", config={**CONFIG, "subjects": ["fixed.>"], **change})
+    ansible.one("nats_layout", layout(nats, stream("FIXED")))
+    # The other stream comes first and could be made; it must not be.
+    options = layout(nats, stream("BEFORE"), stream("FIXED", **change))
     for is_check in (True, False):
-        failure = ansible.one("nats_stream", options, check=is_check)
+        failure = ansible.one("nats_layout", options, check=is_check)
         assert text in failure["msg"]
+        assert failure["msg"].startswith("stream FIXED: ")
+    left = ansible.one("nats_layout", layout(nats, stream("BEFORE")), check=True)
+    assert left["changed_objects"] == ["stream BEFORE"]
 
 
-def test_consumer_is_made_changed_and_removed(ansible: Ansible, nats: NatsLab) -> None:
-    stream = {**CONFIG, "subjects": ["durable.>"]}
-    durable = {**DURABLE, "filter_subject": "durable.answers"}
-    several = {key: value for key, value in durable.items() if key != "filter_subject"}
-    several["filter_subjects"] = ["durable.answers", "durable.more"]
-    ansible.one("nats_stream", nats.options(name="DURABLE", config=stream))
-    base = nats.options(stream="DURABLE", name="reader", config=durable)
-    other = nats.options(stream="DURABLE", name="reader", config={**durable, "max_deliver": 9})
-    wider = nats.options(stream="DURABLE", name="reader", config=several)
-    gone = nats.options(stream="DURABLE", name="reader", state="absent")
+def test_consumer_is_made_and_changed(ansible: Ansible, nats: NatsLab) -> None:
+    def reader(**fields: Any) -> dict[str, Any]:
+        return layout(nats, stream("DURABLE"), consumers=(durable("DURABLE", **fields),))
+
+    several = durable("DURABLE", filter_subjects=["durable.answers", "durable.more"])
+    del several["config"]["filter_subject"]
+    wider = layout(nats, stream("DURABLE"), consumers=(several,))
+    base, other = reader(), reader(max_deliver=9)
     results = ansible.walk(
-        "nats_consumer",
-        [
-            (base, True), (base, False), (other, True), (other, False),
-            (wider, True), (wider, False), (gone, True), (gone, False),
-        ],
-    )  # fmt: skip
-    assert results[2]["diff"] == {"before": {"max_deliver": 5}, "after": {"max_deliver": 9}}
-    assert "filter_subject" in results[4]["diff"]["before"]
+        "nats_layout",
+        [(base, True), (base, False), (other, True), (other, False), (wider, True), (wider, False)],
+    )
+    assert results[0]["changed_objects"] == ["consumer DURABLE.reader", "stream DURABLE"]
+    assert results[2]["diff"] == {
+        "before": {"consumer DURABLE.reader": {"max_deliver": 5}},
+        "after": {"consumer DURABLE.reader": {"max_deliver": 9}},
+    }
+    assert "filter_subject" in results[4]["diff"]["before"]["consumer DURABLE.reader"]
 
 
 def test_consumer_that_cannot_change_or_has_no_stream_is_an_error(
     ansible: Ansible, nats: NatsLab
 ) -> None:
-    ansible.one(
-        "nats_stream", nats.options(name="RULES", config={**CONFIG, "subjects": ["rules.>"]})
-    )
-    durable = {**DURABLE, "filter_subject": "rules.answers"}
-    base = nats.options(stream="RULES", name="reader", config=durable)
-    ansible.walk("nats_consumer", [(base, True), (base, False)])
-    fixed = nats.options(stream="RULES", name="reader", config={**durable, "deliver_policy": "new"})
-    assert (
-        "deliver_policy is 'all' and cannot"
-        in ansible.one("nats_consumer", fixed, check=True)["msg"]
-    )
-    push = {**durable, "deliver_subject": "_INBOX.other.x"}
-    pushed = ansible.one("nats_consumer", nats.options(stream="RULES", name="p", config=push))
-    assert "only pull consumers are made" in pushed["msg"]
-    missing = ansible.one("nats_consumer", nats.options(stream="NONE", name="p", config=durable))
-    assert "stream not found" in missing["msg"]
+    def refusal(consumer: Mapping[str, Any], *, check: bool) -> str:
+        options = layout(nats, stream("RULES"), consumers=(consumer,))
+        return str(ansible.one("nats_layout", options, check=check)["msg"])
+
+    base = layout(nats, stream("RULES"), consumers=(durable("RULES"),))
+    ansible.walk("nats_layout", [(base, True), (base, False)])
+    fixed = durable("RULES", deliver_policy="new")
+    assert "deliver_policy is 'all' and cannot" in refusal(fixed, check=True)
+    push = durable("RULES", durable_name="p", deliver_subject="_INBOX.other.x")
+    assert "only pull consumers are made" in refusal(push, check=True)
+    assert "stream not found" in refusal(durable("NONE"), check=False)
 
 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"ca_file": "retired.crt"}, "certificate verify failed"),
+        ({"ca_file": "retired.crt", "timeout": 2}, "certificate verify failed"),
+        ({"ca_file": "admin.key"}, "admin.key holds no certificates"),
         ({"client_key": "stranger.key"}, "do not belong together"),
         ({"client_cert": "none.crt"}, "none.crt does not exist"),
-        ({"name": "A.B"}, "is not a name"),
         ({"servers": ["tls://127.0.0.1:9"]}, "no NATS server of tls://127.0.0.1:9"),
-        ({"config": {"subjects": ["x.>"], "max_age": "soon"}}, "config.max_age: 'soon'"),
-        ({"config": {"subjects": ["x.>"], "max_aeg": 5}}, "JetStream refused STREAM.CREATE.X"),
+        ({"servers": ["tls://127.0.0.1:99999"]}, "servers: 'tls://127.0.0.1:99999' is not tls://"),
+        ({"servers": ["nats://127.0.0.1:4222"]}, "servers: 'nats://127.0.0.1:4222' is not tls://"),
+        ({"inbox_prefix": "_INBOX.>"}, "inbox_prefix: '_INBOX.>' is not a plain subject"),
+        ({"timeout": 0}, "timeout: 0 is not between 1 and 3600"),
     ],
 )
-def test_mistakes_are_told_in_one_line(
-    ansible: Ansible, nats: NatsLab, change: dict[str, object], text: str
+def test_wrong_connections_are_told_in_one_line(
+    ansible: Ansible, nats: NatsLab, change: dict[str, Any], text: str
 ) -> None:
     named = {
-        key: str(nats.folder / value)
-        if isinstance(value, str) and "." in value and key != "name"
-        else value
+        key: str(nats.folder / value) if key in ("ca_file", "client_cert", "client_key") else value
         for key, value in change.items()
     }
-    options = {**nats.options(name="X", config={"subjects": ["x.>"]}), **named}
-    failure = ansible.one("nats_stream", options)
+    failure = ansible.one("nats_layout", {**layout(nats, stream("X")), **named})
     assert failure["failed"]
     assert text in failure["msg"], failure["msg"]
     assert "\n" not in failure["msg"]
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"name": "A.B"}, "is not a name"),
+        ({"name": None}, "is not a name"),
+        ({"max_age": "soon"}, "max_age: 'soon' is not a number of nanoseconds"),
+        ({"max_bytes": 2.5e8}, "max_bytes: 250000000.0 is not a whole number"),
+    ],
+)
+def test_stream_that_cannot_be_is_refused_in_check_mode_too(
+    ansible: Ansible, nats: NatsLab, change: dict[str, Any], text: str
+) -> None:
+    for is_check in (True, False):
+        failure = ansible.one(
+            "nats_layout", layout(nats, {**stream("X"), **change}), check=is_check
+        )
+        assert text in failure["msg"], failure["msg"]
+        assert "\n" not in failure["msg"]
+
+
+def test_stream_that_jetstream_refuses_is_told_in_one_line(ansible: Ansible, nats: NatsLab) -> None:
+    failure = ansible.one("nats_layout", layout(nats, stream("X", max_aeg=5)))
+    assert "stream X: JetStream refused STREAM.CREATE.X" in failure["msg"]
+    assert "\n" not in failure["msg"]
+
+
 def test_user_that_the_server_does_not_know_is_refused(ansible: Ansible, nats: NatsLab) -> None:
     stranger = {
-        **nats.options(name="X", config={"subjects": ["x.>"]}),
+        **layout(nats, stream("X")),
         "client_cert": str(nats.folder / "stranger.crt"),
         "client_key": str(nats.folder / "stranger.key"),
     }
-    failure = ansible.one("nats_stream", stranger)
+    failure = ansible.one("nats_layout", stranger)
     assert "accepts a connection" in failure["msg"]
     assert "uthorization" in failure["msg"]

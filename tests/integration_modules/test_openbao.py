@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
+import pytest
 from conftest import OpenBaoLab
 from module_lab import Ansible
 
@@ -129,85 +131,171 @@ def test_secret_id_goes_into_its_file_only(
     assert not _is_known(openbao, third)
 
 
-def test_root_is_adopted_and_a_second_one_is_refused(ansible: Ansible, openbao: OpenBaoLab) -> None:
-    base = openbao.options(mount="walk-pki", common_name="test root")
-    mount = openbao.options(path="walk-pki", type="pki")
-    ansible.one("openbao_mount", mount)
-    short = ansible.one("openbao_pki_root", base)
-    assert "tune max_lease_ttl of the mount first" in short["msg"]
-    ansible.one("openbao_mount", {**mount, "max_lease_ttl": "87600h"})
-    renamed = {**base, "issuer_name": "anchor"}
-    results = ansible.walk(
-        "openbao_pki_root", [(base, True), (base, False), (renamed, True), (renamed, False)]
+def engines(openbao: OpenBaoLab, mount: str, keys_file: Path, **changes: Any) -> dict[str, Any]:
+    """Return options of ``openbao_engines`` with a PKI mount and transit of their own."""
+    options = openbao.options(
+        mounts=[
+            {"path": mount, "type": "pki", "max_lease_ttl": "87600h"},
+            {"path": "transit", "type": "transit"},
+        ],
+        root={"mount": mount, "common_name": "test root"},
+        signing_keys=[],
+        keys_file=str(keys_file),
     )
-    assert {result["fingerprint"] for result in results} == {results[0]["fingerprint"]}
+    return {**options, **changes}
+
+
+def rights(openbao: OpenBaoLab, **parts: Any) -> dict[str, Any]:
+    """Return options of ``openbao_rights`` that leave alone what other tests made."""
+    compiled: dict[str, Any] = {"policies": [], "approles": [], "pki_roles": [], "transit_keys": []}
+    return openbao.options(**{**compiled, **parts})
+
+
+def test_root_is_adopted_and_a_second_one_is_refused(
+    ansible: Ansible, openbao: OpenBaoLab, tmp_path: Path
+) -> None:
+    base = engines(openbao, "walk-pki", tmp_path / "keys.json")
+    short = {**base, "mounts": [{"path": "walk-pki", "type": "pki", "max_lease_ttl": "10d"}]}
+    assert "tune max_lease_ttl of the mount first" in ansible.one("openbao_engines", short)["msg"]
+    renamed = {**base, "root": {**base["root"], "issuer_name": "anchor"}}
+    results = ansible.walk(
+        "openbao_engines", [(base, True), (base, False), (renamed, True), (renamed, False)]
+    )
+    assert "root test root" in results[0]["changed_objects"]
+    assert results[2]["diff"]["after"] == {"root test root": {"issuer_name": "anchor"}}
     assert len(openbao.client.list("walk-pki/issuers")["data"]["keys"]) == 1
     issuer = openbao.client.read("walk-pki/issuer/anchor")["data"]
     assert issuer["leaf_not_after_behavior"] == "err"
     assert "issuing-certificates" in issuer["usage"]
-    other = ansible.one("openbao_pki_root", {**base, "common_name": "another root"})
-    assert "a second root is not made" in other["msg"]
+    other = {**base, "root": {**base["root"], "common_name": "another root"}}
+    for is_check in (True, False):
+        refused = ansible.one("openbao_engines", other, check=is_check)
+        assert "a second root is not made" in refused["msg"]
     assert len(openbao.client.list("walk-pki/issuers")["data"]["keys"]) == 1
+
+
+def test_engine_that_cannot_be_changed_is_an_error_before_anything_changes(
+    ansible: Ansible, openbao: OpenBaoLab, tmp_path: Path
+) -> None:
+    base = engines(openbao, "walk-first", tmp_path / "keys.json")
+    ansible.one("openbao_mount", openbao.options(path="walk-taken", type="kv"))
+    taken = {**base, "mounts": [*base["mounts"], {"path": "walk-taken", "type": "transit"}]}
+    refused = ansible.one("openbao_engines", taken)
+    assert refused["msg"].startswith("mount walk-taken: mount walk-taken: type is 'kv' and cannot")
+    assert "walk-first/" not in openbao.client.read("sys/mounts")["data"]
 
 
 def test_pki_role_has_the_strictest_value_where_nothing_is_said(
     ansible: Ansible, openbao: OpenBaoLab
 ) -> None:
     ansible.one("openbao_mount", openbao.options(path="walk-roles", type="pki"))
-    first = openbao.options(
-        mount="walk-roles",
-        name="gatekeeper",
-        options={
-            "allowed_uri_sans": "spiffe://test.local/gatekeeper",
-            "allowed_domains": ["gatekeeper/*"],
-            "allow_glob_domains": True,
-            "enforce_hostnames": False,
-            "max_ttl": "90s",
-        },
-    )
-    second = {**first, "options": {**first["options"], "max_ttl": 120}}
+    _enable_approle(ansible, openbao)
+    parameters = {
+        "allowed_uri_sans": "spiffe://test.local/gatekeeper",
+        "allowed_domains": ["gatekeeper/*"],
+        "allow_glob_domains": True,
+        "enforce_hostnames": "false",
+        "max_ttl": "90s",
+    }
+
+    def role(**changes: Any) -> dict[str, Any]:
+        entry = {
+            "name": "gatekeeper",
+            "mount": "walk-roles",
+            "parameters": {**parameters, **changes},
+        }
+        return rights(openbao, pki_roles=[entry], pki_mount="walk-roles")
+
+    ansible.run([("openbao_rights", rights(openbao, pki_mount="walk-roles"), False)])
+    first, second = role(), role(max_ttl=120)
     results = ansible.walk(
-        "openbao_pki_role", [(first, True), (first, False), (second, True), (second, False)]
+        "openbao_rights", [(first, True), (first, False), (second, True), (second, False)]
     )
-    assert results[2]["diff"] == {"before": {"max_ttl": 90}, "after": {"max_ttl": 120}}
-    role = openbao.client.read("walk-roles/roles/gatekeeper")["data"]
+    what = "PKI role gatekeeper"
+    assert results[2]["diff"] == {
+        "before": {what: {"max_ttl": 90}},
+        "after": {what: {"max_ttl": 120}},
+    }
+    kept = openbao.client.read("walk-roles/roles/gatekeeper")["data"]
     for right in ("allow_localhost", "allow_ip_sans", "allow_wildcard_certificates", "server_flag"):
-        assert role[right] is False
-    assert role["not_after_bound"] == "forbid"
-    openbao.client.write_data("walk-roles/roles/gatekeeper", data={**role, "allow_any_name": True})
-    drift = ansible.walk("openbao_pki_role", [(second, True), (second, False)])
-    assert drift[0]["diff"]["after"] == {"allow_any_name": False}
-    wrong = ansible.one("openbao_pki_role", {**first, "options": {"alowed_domains": []}})
-    assert "a PKI role has no alowed_domains" in wrong["msg"]
-    gone = openbao.options(mount="walk-roles", name="gatekeeper", state="absent")
-    ansible.walk("openbao_pki_role", [(gone, True), (gone, False)])
+        assert kept[right] is False
+    assert kept["not_after_bound"] == "forbid"
+    openbao.client.write_data("walk-roles/roles/gatekeeper", data={**kept, "allow_any_name": True})
+    drift = ansible.walk("openbao_rights", [(second, True), (second, False)])
+    assert drift[0]["diff"]["after"] == {what: {"allow_any_name": False}}
+    gone = rights(openbao, pki_mount="walk-roles")
+    ansible.walk("openbao_rights", [(gone, True), (gone, False)])
 
 
-def test_transit_key_stays_home_and_publishes_its_public_part(
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        (
+            {"pki_roles": [{"name": "x", "mount": "m", "parameters": {"alowed_domains": []}}]},
+            "PKI role x: a PKI role has no alowed_domains",
+        ),
+        (
+            {"approles": [{"name": "x", "parameters": {"token_polices": []}}]},
+            "AppRole x: an AppRole has no token_polices",
+        ),
+        (
+            {"approles": [{"name": "x", "parameters": {"bind_secret_id": "perhaps"}}]},
+            "bind_secret_id: 'perhaps' is neither true nor false",
+        ),
+        ({"approles": [{"name": "../x", "parameters": {}}]}, "name: '../x' is not a path"),
+        ({"policies": [{"policy": ""}]}, "missing required arguments: name found in policies"),
+    ],
+)
+def test_right_that_cannot_be_is_refused_before_anything_changes(
+    ansible: Ansible, openbao: OpenBaoLab, parts: dict[str, Any], text: str
+) -> None:
+    # The policy comes first and could be made; it must not be.
+    first = [{"name": "never-made", "policy": "# nothing"}]
+    options = rights(openbao, **{**parts, "policies": [*first, *parts.get("policies", [])]})
+    for is_check in (True, False):
+        failure = ansible.one("openbao_rights", options, check=is_check)
+        assert text in failure["msg"], failure["msg"]
+        assert "\n" not in failure["msg"]
+    assert "never-made" not in openbao.client.list("sys/policies/acl")["data"]["keys"]
+
+
+def test_signing_key_stays_home_and_publishes_its_public_part(
     ansible: Ansible, openbao: OpenBaoLab, tmp_path: Path
 ) -> None:
-    ansible.one("openbao_mount", openbao.options(path="transit", type="transit"))
     keys_file = tmp_path / "authority-keys.json"
-    base = openbao.options(name="walk-sign", type="mldsa-65", keys_file=str(keys_file))
-    other = openbao.options(name="walk-root", type="mldsa-65", keys_file=str(keys_file))
-    rotating = {**base, "auto_rotate_period": "24h"}
-    ansible.walk("openbao_transit_key", [(base, True), (base, False)])
-    ansible.walk("openbao_transit_key", [(other, True), (rotating, True), (rotating, False)])
+    base = engines(openbao, "walk-keys", keys_file, signing_keys=["walk-sign"])
+    both = {**base, "signing_keys": ["walk-sign", "walk-root"]}
+    ansible.walk("openbao_engines", [(base, True), (base, False), (both, True), (both, False)])
     openbao.client.write_data("transit/keys/walk-sign/rotate", data={})
-    results = ansible.walk(
-        "openbao_transit_key", [(rotating, True), (rotating, False), (other, False)]
-    )
-    assert [key["key_id"] for key in results[0]["keys"]] == ["walk-sign:v1", "walk-sign:v2"]
+    results = ansible.walk("openbao_engines", [(both, True), (both, False)])
+    assert results[0]["changed_objects"] == ["transit key walk-sign"]
     assert stat.S_IMODE(keys_file.stat().st_mode) == 0o644
     pinned = AuthorityKeys.from_json(keys_file.read_text())
     assert set(pinned.keys) == {"walk-root:v1", "walk-sign:v1", "walk-sign:v2"}
-    wrong = ansible.one("openbao_transit_key", {**base, "type": "aes256-gcm96"})
-    assert "type is 'mldsa-65' and cannot be changed" in wrong["msg"]
-    gone = openbao.options(name="walk-sign", state="absent")
-    refused = ansible.one("openbao_transit_key", gone)
-    assert "may not be deleted" in refused["msg"]
-    meant = {**gone, "deletion_allowed": True}
-    ansible.walk("openbao_transit_key", [(meant, True), (meant, False)])
+    # What would let a key out or away is taken back; a key that could get out is refused.
+    by_hand = {"deletion_allowed": True, "auto_rotate_period": "24h"}
+    openbao.client.write_data("transit/keys/walk-sign/config", data=by_hand)
+    results = ansible.walk("openbao_engines", [(both, True), (both, False)])
+    after = results[0]["diff"]["after"]["transit key walk-sign"]
+    assert after == {"deletion_allowed": False, "auto_rotate_period": 0}
+    other = ansible.one("openbao_engines", {**both, "signing_key_type": "mldsa-87"})
+    assert "type is 'mldsa-65' and cannot be changed" in other["msg"]
+    openbao.client.write_data(
+        "transit/keys/walk-loose", data={"type": "aes256-gcm96", "exportable": True}
+    )
+    loose = rights(openbao, transit_keys=[{"name": "walk-loose", "type": "aes256-gcm96"}])
+    refused = ansible.one("openbao_rights", loose, check=True)
+    assert "exportable is True and cannot be changed to False" in refused["msg"]
+
+
+def test_keys_file_that_is_something_else_is_refused_before_anything_changes(
+    ansible: Ansible, openbao: OpenBaoLab, tmp_path: Path
+) -> None:
+    (tmp_path / "keys.json").write_text("{}")
+    options = engines(openbao, "walk-late", tmp_path / "keys.json", signing_keys=["walk-late"])
+    refused = ansible.one("openbao_engines", options)
+    assert "keys_file: " in refused["msg"]
+    assert "walk-late/" not in openbao.client.read("sys/mounts")["data"]
 
 
 def _enable_approle(ansible: Ansible, openbao: OpenBaoLab) -> None:

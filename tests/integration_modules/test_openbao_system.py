@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modules for OpenBao as a whole: first initialisation, audit, the end of a token, failures."""
+"""Modules for OpenBao as a whole: first initialisation, votes, the end of a token, failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 from conftest import OpenBaoLab
-from module_lab import BIN, Ansible, OpenBaoNode, Server, free_port, listens, make_authority
+from module_lab import Ansible, OpenBaoNode, free_port, listens, make_authority
 
 
 def test_init_changes_once_and_leaves_the_secrets_in_their_files(openbao: OpenBaoLab) -> None:
@@ -55,6 +55,21 @@ def test_init_is_refused_when_a_node_is_silent_or_a_file_is_in_the_way(
     assert not (openbao.folder / "fresh-keys.json").exists()
 
 
+@pytest.mark.parametrize("is_check", [True, False])
+def test_init_that_can_never_be_opened_is_refused_before_anything_is_asked(
+    ansible: Ansible, openbao: OpenBaoLab, is_check: bool
+) -> None:
+    options = {
+        **openbao.connection,
+        "recovery_keys_file": str(openbao.folder / "never.json"),
+        "root_token_file": str(openbao.folder / "never"),
+        "recovery_shares": 3,
+        "recovery_threshold": 4,
+    }
+    refused = ansible.one("openbao_init", options, check=is_check)
+    assert refused["msg"] == "recovery_threshold: 4 is not between 1 and 3"
+
+
 def test_every_node_of_the_cluster_votes(ansible: Ansible, openbao: OpenBaoLab) -> None:
     calm = openbao.options(nodes=2, stabilization_seconds=3)
     quick = openbao.options(nodes=2, stabilization_seconds=1)
@@ -67,51 +82,6 @@ def test_too_few_voters_are_an_error_that_counts_them(
 ) -> None:
     refused = ansible.one("openbao_raft", openbao.options(nodes=3, timeout=1))
     assert "2 of 3 nodes vote" in refused["msg"]
-
-
-def test_audit_device_is_enabled_checked_and_disabled(
-    ansible: Ansible, openbao: OpenBaoLab
-) -> None:
-    log = openbao.folder / "audit.log"
-    base = openbao.options(path="walk", type="file", options={"file_path": str(log)})
-    ansible.walk("openbao_audit", [(base, True), (base, False)])
-    assert log.exists()
-    other = {**base, "options": {"file_path": str(openbao.folder / "other.log")}}
-    refused = ansible.one("openbao_audit", other, check=True)
-    assert "options.file_path" in refused["msg"]
-    gone = openbao.options(path="walk", state="absent")
-    ansible.walk("openbao_audit", [(gone, True), (gone, False)])
-
-
-def test_audit_device_that_the_server_takes_from_its_configuration_only_names_the_remedy(
-    ansible: Ansible, tmp_path: Path
-) -> None:
-    port = free_port()
-    token = tmp_path / "token"
-    token.write_text("dev-only")
-    command = [
-        str(BIN / "bao"), "server", "-dev-tls", f"-dev-tls-cert-dir={tmp_path}",
-        "-dev-no-store-token", "-dev-root-token-id=dev-only",
-        f"-dev-listen-address=127.0.0.1:{port}",
-    ]  # fmt: skip
-    server = Server(command, tmp_path / "log")
-    server.start(lambda: listens(port))
-    try:
-        ca_file = next(tmp_path.glob("*ca.pem"))
-        refused = ansible.one(
-            "openbao_audit",
-            {
-                "address": f"https://127.0.0.1:{port}",
-                "ca_file": str(ca_file),
-                "token_file": str(token),
-                "path": "file",
-                "type": "file",
-                "options": {"file_path": str(tmp_path / "audit.log")},
-            },
-        )
-    finally:
-        server.stop()
-    assert 'stanza audit "<type>" "file"' in refused["msg"]
 
 
 def test_token_is_revoked_and_its_file_removed(
@@ -132,21 +102,36 @@ def test_token_is_revoked_and_its_file_removed(
     ("change", "text"),
     [
         ({"address": "http://127.0.0.1:8200"}, "must begin with https://"),
+        ({"address": "https://127.0.0.1:99999"}, "address: 'https://127.0.0.1:99999' must"),
+        ({"address": "https://a:b@127.0.0.1:8200"}, "must begin with https://"),
+        ({"timeout": 0}, "timeout: 0 is not between 1 and 3600"),
         ({"address": "https://127.0.0.1:9", "timeout": 2}, "Connection refused"),
         ({"ca_file": "/nonexistent"}, "ca_file: /nonexistent does not exist"),
         ({"ca_file": "@wrong"}, "its certificate is not accepted with ca_file"),
-        ({"token_file": "/nonexistent"}, "token_file: cannot read /nonexistent"),
+        ({"ca_file": "@latin-1"}, "its certificate is not accepted with ca_file"),
+        ({"token_file": "/nonexistent"}, "token_file: /nonexistent does not exist"),
         ({"token_file": "@wrong"}, "the token is not valid or its policies do not allow this"),
+        ({"token_file": "@latin-1"}, "latin-1 is not text in UTF-8"),
+        ({"token_file": "@two-lines"}, "holds something else than one token or id"),
+        ({"token_file": "@umlaut"}, "holds something else than one token or id"),
+        ({"token_file": "/"}, "token_file: cannot read /"),
         ({"path": "../sys"}, "is not a path"),
         ({"max_lease_ttl": "ten days"}, "max_lease_ttl: 'ten days' is not a duration"),
+        ({"max_lease_ttl": "²"}, "max_lease_ttl: '²' is not a duration"),
+        ({"max_lease_ttl": "1" + "0" * 15}, "is longer than a hundred years"),
     ],
 )
 def test_mistakes_are_told_in_one_line(
     ansible: Ansible, openbao: OpenBaoLab, tmp_path: Path, change: dict[str, str], text: str
 ) -> None:
-    wrong = tmp_path / "wrong"
-    wrong.write_bytes(_another_ca() if "ca_file" in change else b"not-a-token")
-    named = {key: str(wrong) if value == "@wrong" else value for key, value in change.items()}
+    (tmp_path / "wrong").write_bytes(_another_ca() if "ca_file" in change else b"not-a-token")
+    (tmp_path / "latin-1").write_bytes("gärtner".encode("latin-1"))
+    (tmp_path / "umlaut").write_text("gärtner", encoding="utf-8")
+    (tmp_path / "two-lines").write_text("one\ntwo")
+    named = {
+        key: str(tmp_path / value[1:]) if str(value).startswith("@") else value
+        for key, value in change.items()
+    }
     options = {**openbao.options(path="secret", type="kv"), **named}
     failure = ansible.one("openbao_mount", options)
     assert failure["failed"]

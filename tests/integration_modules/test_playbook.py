@@ -13,13 +13,14 @@ def test_modules_run_in_a_playbook_in_check_mode_and_for_real(
     ansible: Ansible, openbao: OpenBaoLab, nats: NatsLab, tmp_path: Path
 ) -> None:
     mount = openbao.options(path="playbook", type="transit")
-    stream = nats.options(name="PLAYBOOK", config={"subjects": ["playbook.>"], "max_age": "1h"})
+    stream = {"name": "PLAYBOOK", "subjects": ["playbook.>"]}
+    layout = nats.options(streams=[stream], consumers=[])
     key = {"key_file": str(tmp_path / "administrator.key")}
     tasks: list[Task] = [
         (module, options, is_check)
         for module, options in (
             ("openbao_mount", mount),
-            ("nats_stream", stream),
+            ("nats_layout", layout),
             ("administrator_key", key),
         )
         for is_check in (True, False)
