@@ -45,6 +45,8 @@ SHIPPED = (
     "plugins",
     "playbooks",
     "roles",
+    "inventories",
+    "requirements.txt",
     "changelogs",
     "docs",
     "README.md",
@@ -284,6 +286,12 @@ def idempotence(session: Session) -> None:
     pytest(session, "idempotence", "--exitfirst", *present(session, "tests/idempotence"))
 
 
+@gate("installed", 300)
+def installed(session: Session) -> None:
+    """The collection from its tarball beside the wheel, alone; each supported ansible-core."""
+    pytest(session, "installed", "--exitfirst", *present(session, "tests/installed"))
+
+
 @gate("lab-build", 1900, default=False)
 def lab_build(session: Session) -> None:
     """Programs and images of the Kubernetes lab, where its cache lacks them: 5 s when it has all.
@@ -318,14 +326,19 @@ def reuse(session: Session) -> None:
 @gate("lock", 60, default=False)
 def lock(session: Session) -> None:
     """Resolve requirements/*.in anew, with hashes, for every supported Python."""
-    universal = ("--universal", "--generate-hashes", "--python-version", "3.11")
+    universal = ("--universal", "--generate-hashes", "--python-version")
     told = ("--quiet", "--custom-compile-command", "make lock", *session.posargs)
-    for inputs, output in (
-        (("requirements/bootstrap.in",), "requirements/bootstrap.txt"),
+    agents = "agents/pyproject.toml"
+    for python, inputs, output in (
+        ("3.11", ("requirements/bootstrap.in",), "requirements/bootstrap.txt"),
         (
-            ("agents/pyproject.toml", "lab/pyproject.toml", "requirements/dev.in"),
+            "3.11",
+            (agents, "lab/pyproject.toml", "requirements/dev.in"),
             "requirements/dev.txt",
         ),
-        (("--no-deps", "requirements/sanity.in"), "requirements/sanity.txt"),
+        ("3.11", ("--no-deps", "requirements/sanity.in"), "requirements/sanity.txt"),
+        ("3.11", ("requirements/ansible-2.18.in",), "requirements/ansible-2.18.txt"),
+        ("3.12", (agents, "requirements/ansible-2.20.in"), "requirements/ansible-2.20.txt"),
+        ("3.12", (agents, "requirements/ansible-2.21.in"), "requirements/ansible-2.21.txt"),
     ):
-        run(session, "uv", "pip", "compile", *universal, *told, *inputs, "-o", output)
+        run(session, "uv", "pip", "compile", *universal, python, *told, *inputs, "-o", output)
