@@ -10,6 +10,8 @@ import pytest
 from certificates import Issuer
 from servers import MakeNats, NatsServer, OpenBao, start_nats
 
+pytest.register_assert_rewrite("bus_contract")
+
 
 @pytest.fixture(scope="session")
 def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBao]:

@@ -10,6 +10,7 @@ What a bus promises, and every implementation shows in one contract suite:
 4. A durable delivers a message again when it was neither acknowledged nor refused in time; its
    stream sequence stays the same.
 5. What the user of a connection may not do raises ``PermissionDeniedError`` where it was called.
+6. A close ends within seconds, whatever the servers do.
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ class BusTimeouts:
 class BusEventKind(StrEnum):
     """Kinds of events; used as a metric label.
 
-    ``CLOSED`` comes only when the server ended the connection for good (for example after its user
-    was removed), never after the owner's own ``close``: the owner must connect anew.
+    ``CLOSED`` comes only when the connection ended for good without its owner's ``close``: its
+    owner must connect anew. A connection whose user was removed goes on trying, slowly, and says
+    ``PERMISSION_DENIED``: the user may come back.
     """
 
     DISCONNECTED = "disconnected"
@@ -159,7 +161,7 @@ class Answers(Protocol):
         ...
 
     async def nak(self, delay: timedelta | None) -> None:
-        """Ask for another delivery, not before ``delay`` has passed."""
+        """Ask for another delivery; see :meth:`Message.nak`."""
         ...
 
     async def term(self, reason: str) -> None:
@@ -217,7 +219,11 @@ class Message:
         await self.answers.ack()
 
     async def nak(self, delay: timedelta | None = None) -> None:
-        """Ask for another delivery, not before ``delay`` has passed."""
+        """Ask for another delivery, not before ``delay`` has passed.
+
+        Without a delay it comes at once. A durable with a backoff list adds a delay to it: the
+        message comes after ``delay + backoff[delivery] - backoff[0]`` (measured).
+        """
         await self.answers.nak(delay)
 
     async def term(self, reason: str) -> None:
@@ -283,6 +289,15 @@ class Connection(Protocol):
     @property
     def server(self) -> str:
         """Host and port it is connected to; empty when it is not."""
+        ...
+
+    @property
+    def max_payload_bytes(self) -> int:
+        """Most bytes of body and headers that the server accepts in one message.
+
+        A larger one is refused by ``RejectedMessageError`` with both numbers, wherever it is
+        published; a server would close the connection, with everything else on it.
+        """
         ...
 
     def use_credentials(self, credentials: Credentials) -> None:
