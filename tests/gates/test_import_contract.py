@@ -86,6 +86,11 @@ def test_the_package_as_it_is_keeps_the_contract(copy: Path) -> None:
             "from securetransport.watcher import planted_two",
             "securetransport.keeper.planted -> securetransport.watcher.planted_two",
         ),
+        (
+            "adapters/nats/numbers",
+            "from securetransport.adapters.nats import receipts",
+            "No cycles are allowed in securetransport.adapters.nats",
+        ),
         ("metadata/planted", "import nats", "securetransport.metadata.planted -> nats"),
         ("messages/planted", "import hvac", "securetransport.messages.planted -> hvac"),
         ("runtime/planted", "import OpenSSL", "securetransport.runtime.planted -> OpenSSL"),

@@ -129,6 +129,20 @@ async def test_paused_server_is_noticed_by_its_silence(bench: Bench) -> None:
     await sender.flush()
 
 
+@pytest.mark.parametrize("ending", ["close", "drain"])
+async def test_leaving_a_paused_server_takes_seconds_at_most(bench: Bench, ending: str) -> None:
+    sender = await bench.connect("sender", timeouts=BusTimeouts(ping=30.0))
+    await bench.pause()
+    asking = asyncio.ensure_future(sender.request("orders.ask", b"", timeout=30.0))
+    await asyncio.sleep(0.05)
+    started = now()
+    await (sender.close() if ending == "close" else sender.drain(timeout_seconds=1.0))
+    assert now() - started < 5
+    with pytest.raises(BusUnavailableError):
+        await asking
+    await bench.resume()
+
+
 async def test_lame_duck_server_is_told_to_the_owner(bench: Bench) -> None:
     events: list[BusEvent] = []
     sender = await bench.connect("sender", events)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from bus_contract.bench import DURABLE, SECOND, STREAM, Bench, now, within
+from bus_contract.bench import DURABLE, SECOND, STREAM, Bench, now, take, within
 from securetransport.core.ports.bus import Connection, PullSubscription
 
 BACKOFF = (0.4, 1.2)
@@ -119,6 +119,16 @@ async def test_message_is_given_up_after_the_last_delivery_and_kept(bench: Bench
     assert await pull.next() is None
     assert await bench.stored() == 2
     assert reader.is_connected
+
+
+async def test_stored_message_that_looks_like_a_status_is_a_message(bench: Bench) -> None:
+    await bench.stream()
+    await bench.durable()
+    sender = await bench.connect("sender")
+    for status in ("100", "404", "408", "409", "503"):
+        await sender.publish_acked("orders.new", b"", headers={"Status": status})
+    found = await take(await bench.connect("reader"), 5)
+    assert [message.headers["Status"] for message in found] == ["100", "404", "408", "409", "503"]
 
 
 async def test_second_acknowledgement_is_harmless(bench: Bench) -> None:

@@ -205,6 +205,30 @@ async def test_last_message_is_read_without_a_consumer(bench: Bench) -> None:
     assert [entry.sequence for entry in listed] == [2, 3]
 
 
+async def test_headers_of_a_sender_do_not_pass_for_the_servers(bench: Bench) -> None:
+    await bench.stream()
+    sender = await bench.connect("sender")
+    forged = {"Nats-Subject": "orders.b", "Nats-Sequence": "99", "Nats-Time-Stamp": "x"}
+    await sender.publish_acked("orders.a", b"1", headers=forged)
+    for status in ("100", "204", "404", "408", "503"):
+        await sender.publish_acked("orders.a", b"2", headers={"Status": status})
+        last = await sender.last_message(STREAM, "orders.a")
+        assert last is not None
+        assert (last.data, dict(last.headers)) == (b"2", {"Status": status})
+        await sender.publish_acked("orders.a", b"3", headers=forged)
+        last = await sender.last_message(STREAM, "orders.a")
+        assert last is not None
+        assert (last.data, last.subject) == (b"3", "orders.a")
+    await sender.publish_acked("orders.b", b"4", headers={"Status": "204"})
+    await sender.publish_acked("orders.c", b"5")
+    listed = await sender.list_last(STREAM, "orders.>")
+    assert [(entry.subject, entry.data) for entry in listed] == [
+        ("orders.a", b"3"),
+        ("orders.b", b"4"),
+        ("orders.c", b"5"),
+    ]
+
+
 async def test_stream_that_does_not_allow_it_is_not_read_directly(bench: Bench) -> None:
     await bench.stream(allow_direct=False)
     sender = await bench.connect("sender")

@@ -24,8 +24,7 @@ from securetransport.core.ports.bus import (
     StoredMessage,
 )
 
-_STATUS: Final = "Status"
-_NO_RESPONDERS: Final = "503"
+_NO_RESPONDERS: Final = {"Status": "503"}
 _MAX_LISTED: Final = 1000
 """Most messages that one request for a list returns; the server allows 1024."""
 
@@ -67,7 +66,7 @@ class Calls:
                     answer = await future
         except TimeoutError as error:
             raise BusUnavailableError("no answer in time", subject=subject) from error
-        if answer.headers.get(_STATUS) == _NO_RESPONDERS:
+        if dict(answer.headers) == _NO_RESPONDERS:
             raise BusUnavailableError("nobody listens", subject=subject)
         return answer
 
@@ -138,11 +137,8 @@ class _Parts:
         """Take one part."""
         if self.done.done():
             return
-        status = message.headers.get(_STATUS)
         try:
-            if status == _NO_RESPONDERS:
-                raise BusUnavailableError("nobody listens", stream=self._stream)
-            if not direct.is_end(status):
+            if not direct.is_end(message.headers):
                 stored = direct.parse(message.data, message.headers, self._stream)
                 if stored is not None:
                     self._found.append(stored)

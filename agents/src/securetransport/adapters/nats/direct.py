@@ -17,9 +17,15 @@ from securetransport.core.ports.bus import StoredMessage
 _PREFIX: Final = "$JS.API.DIRECT.GET"
 _NOT_FOUND: Final = "404"
 _END_OF_BATCH: Final = "204"
-_SERVER_HEADERS: Final = frozenset(
-    {"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending"}
-    | {"Nats-Last-Sequence", "Nats-UpTo-Sequence"}
+_NO_RESPONDERS: Final = "503"
+_SERVER_HEADERS: Final = (
+    "Nats-Sequence",
+    "Nats-Stream",
+    "Nats-Subject",
+    "Nats-Time-Stamp",
+    "Nats-Num-Pending",
+    "Nats-Last-Sequence",
+    "Nats-UpTo-Sequence",
 )
 
 
@@ -28,9 +34,14 @@ def subject_of(stream: str, subject: str = "") -> str:
     return f"{_PREFIX}.{stream}" + (f".{subject}" if subject else "")
 
 
-def is_end(status: str | None) -> bool:
-    """Tell whether an answer with this status ends a list."""
-    return status in {_END_OF_BATCH, _NOT_FOUND}
+def is_end(headers: Mapping[str, str]) -> bool:
+    """Tell whether an answer ends a list."""
+    return _status(headers) in {_END_OF_BATCH, _NOT_FOUND}
+
+
+def _status(headers: Mapping[str, str]) -> str | None:
+    """Return the server's status; a stored message has none, whatever its sender wrote."""
+    return None if _SERVER_HEADERS[0] in headers else headers.get("Status")
 
 
 def parse(data: bytes, headers: Mapping[str, str], stream: str) -> StoredMessage | None:
@@ -39,10 +50,12 @@ def parse(data: bytes, headers: Mapping[str, str], stream: str) -> StoredMessage
     Raises:
         BusUnavailableError: The answer is an error, or not one of DIRECT.GET.
     """
-    status = headers.get("Status")
+    status = _status(headers)
     if status == _NOT_FOUND:
         return None
-    if status is not None or "Nats-Sequence" not in headers:
+    if _SERVER_HEADERS[0] not in headers:
+        if status == _NO_RESPONDERS:
+            raise BusUnavailableError("nobody listens", stream=stream)
         reason = headers.get("Description", status)
         raise BusUnavailableError("direct read refused", stream=stream, reason=reason)
     own = {name: value for name, value in headers.items() if name not in _SERVER_HEADERS}

@@ -200,7 +200,7 @@ class NatsPull:
             return
 
     def _request_ended(self, message: Message, status: str) -> None:
-        token = message.subject.rsplit(".", 1)[1]
+        token = message.subject.rsplit(".", 1)[-1]
         self._outstanding.pop(token, None)
         text = message.headers.get("Description", "").lower()
         now = asyncio.get_running_loop().time()

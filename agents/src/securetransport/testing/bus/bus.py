@@ -163,6 +163,11 @@ class FakeBus:
             on_event=on_event,
         )
 
+    async def join_system(self, service: str) -> FakeConnection:
+        """Return a connection of the system account without any certificate; it may everything."""
+        user = open_user(f"spiffe://test/{service}", service, account="SYS")
+        return await self.join(service, user=user)
+
     async def _connect(  # noqa: PLR0913  # from the two above only
         self,
         urls: Sequence[str],

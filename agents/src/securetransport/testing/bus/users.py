@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 from securetransport.core.acl.subjects import contains
 from securetransport.core.base.errors import (
@@ -68,12 +68,12 @@ def _allows(patterns: Iterable[str], subject: str) -> bool:
     return any(contains(pattern, subject) for pattern in patterns)
 
 
-def open_user(user: str, service: str) -> UserPermissions:
-    """Return a user of account ``APP`` who may do everything."""
+def open_user(user: str, service: str, account: Literal["APP", "SYS"] = "APP") -> UserPermissions:
+    """Return a user who may do everything in its account."""
     return UserPermissions(
         user=user,
         service=ServiceId(service),
-        account="APP",
+        account=account,
         publish=_EVERYTHING,
         subscribe=_EVERYTHING,
         allow_responses=True,
