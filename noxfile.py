@@ -262,6 +262,13 @@ def unit(session: Session) -> None:
     pytest(session, "unit", "-n", "2", *present(session, "agents/tests/unit", "tests/plugins"))
 
 
+@gate("port-calls", 120, default=False)
+def port_calls(session: Session) -> None:
+    """Each call of a loop on a port, taken out once, fails a unit test of that loop."""
+    present(session, "agents/tests/port_calls.toml")
+    run(session, "python", str(ROOT / "tools" / "port_calls.py"), *session.posargs)
+
+
 @gate("lab-unit", 20)
 def lab_unit(session: Session) -> None:
     """The Kubernetes lab's unit tests: no root, no cluster."""

@@ -10,7 +10,7 @@ import pytest
 from certificates import Issuer
 from servers import MakeNats, NatsServer, OpenBao, start_nats
 
-pytest.register_assert_rewrite("bus_contract")
+pytest.register_assert_rewrite("bus_contract", "files_contract", "servers_contract")
 
 
 @pytest.fixture(scope="session")

@@ -39,13 +39,20 @@ def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return own, command
 
 
-def exec_server(argv: Sequence[str], files: Files, clock: Clock) -> NoReturn:
+Become = Callable[[str, list[str]], NoReturn]
+"""Replaces this process by a program, given with its arguments; raises ``OSError``."""
+
+
+def exec_server(
+    argv: Sequence[str], files: Files, clock: Clock, become: Become = os.execvp
+) -> NoReturn:
     """Wait for the files, then become the server; the process id stays.
 
     Args:
         argv: What follows the word ``exec-server``.
         files: Where the keeper writes.
         clock: Judges how old the keeper's word is.
+        become: Starts the server in this process.
 
     Raises:
         ConfigError: Wrong arguments, or the server's program cannot be run.
@@ -59,9 +66,10 @@ def exec_server(argv: Sequence[str], files: Files, clock: Clock) -> NoReturn:
     # has written the file anew and handles the signal.
     files.remove(settings.server.pid_file)
     try:
-        os.execvp(command[0], command)  # noqa: S606  # the operator's own command, no shell
-    except OSError as err:
-        raise ConfigError([f"{COMMAND}: cannot run {command[0]}: {err.strerror}"]) from err
+        become(command[0], command)
+    except (OSError, ValueError) as err:  # ValueError: a NUL in an argument
+        reason = err.strerror if isinstance(err, OSError) else err
+        raise ConfigError([f"{COMMAND}: cannot run {command[0]!r}: {reason}"]) from err
 
 
 def wait_for_files(

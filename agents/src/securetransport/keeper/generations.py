@@ -46,6 +46,7 @@ BROKER: Final = "broker.conf"
 TLS_PATHS: Final = "tls.conf"
 READY: Final = "ready.json"
 MATERIAL: Final = (CERTIFICATE, PRIVATE_KEY, ANCHORS, BROKER)
+LINKED: Final = (*MATERIAL, TLS_PATHS)
 _FACTS: Final = "generation.json"
 _CURRENT: Final = "current"
 _FOLDER: Final = "generations"
@@ -105,10 +106,13 @@ class Generations:
         self._files = files
 
     def current(self) -> Generation | None:
-        """Return the set in force; ``None`` when there is none or it is damaged."""
+        """Return the set in force; ``None`` when there is none or it, or a link to it, is damaged.
+
+        A foreign file in place of a link would be what the server reads.
+        """
         try:
             target = self._files.link_target(self._managed / _CURRENT)
-            if target is None:
+            if target is None or not all(self._is_linked(name) for name in LINKED):
                 return None
             number = int(target.name)
             path = self._folder / target.name
@@ -149,10 +153,9 @@ class Generations:
                 first of them.
         """
         self._files.link(self._managed / _CURRENT, Path(_FOLDER) / generation.path.name)
-        for name in (*MATERIAL, TLS_PATHS):
-            link, target = self._managed / name, Path(_CURRENT) / name
-            if self._files.link_target(link) != target:
-                self._files.link(link, target)
+        for name in LINKED:
+            if not self._is_linked(name):
+                self._files.link(self._managed / name, Path(_CURRENT) / name)
 
     def note(self, generation: Generation, facts: FilesInForce) -> None:
         """Replace what is remembered of a set, whose files stay as they are."""
@@ -161,6 +164,10 @@ class Generations:
     def discard(self, generation: Generation) -> None:
         """Remove a prepared set that failed its check."""
         self._files.remove(generation.path)
+
+    def _is_linked(self, name: str) -> bool:
+        """Tell whether a server that includes ``name`` gets the one of the current set."""
+        return self._files.link_target(self._managed / name) == Path(_CURRENT) / name
 
     def _read(self, path: Path) -> bytes:
         data = self._files.read(path)

@@ -413,8 +413,13 @@ class Keeper:
 
     def _state_readiness(self) -> None:
         """Tell ``exec-server`` about verified files; needs verified documents."""
-        if self._generation is not None and self._wanted() is not None:
+        if self._generation is None or self._wanted() is None:
+            return
+        try:
             self._ready_file.state(self._generation)
+        except SecureTransportError as err:
+            self._log.warning("readiness_not_written", error=str(err))
+            self._rest("its folder to take files")
 
     def _measure(self) -> None:
         at, generation = self._clock.now(), self._generation

@@ -75,9 +75,9 @@ class FakeFiles:
         self._until_crash = change
 
     def after_crash(self) -> FakeFiles:
-        """Return the file system as the next process finds it: the same content, no faults."""
+        """Return the same file system for the next process: its content, none of its faults."""
         found = FakeFiles()
-        found._nodes = dict(self._nodes)
+        found._nodes = self._nodes
         return found
 
     def mode(self, path: Path) -> int:

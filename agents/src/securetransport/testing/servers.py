@@ -56,6 +56,7 @@ class FakeServer:
         is_silent: It is paused: its process lives, its ports say nothing.
         is_deaf: Signals get lost: it goes on serving what it has.
         refuses: What its program says about every configuration, unless ``None``.
+        dies_at_signal: It has ended a moment before the next signal comes.
         slow_probes: How many probes still see the old files after a reload.
         reloads: How many times it was told to reload.
         checks: Every configuration that its program was asked about.
@@ -73,6 +74,7 @@ class FakeServer:
         self.is_silent = False
         self.is_deaf = False
         self.refuses: str | None = None
+        self.dies_at_signal = False
         self.slow_probes = 0
         self.reloads = 0
         self.checks: list[Path] = []
@@ -118,6 +120,9 @@ class FakeServer:
 
     def signal_reload(self) -> bool:
         """Tell the server to read its files again; returns whether there was one to tell."""
+        if self.dies_at_signal:
+            self.dies_at_signal = False
+            self.stop()
         if self._serving is None:
             return False
         self.reloads += 1

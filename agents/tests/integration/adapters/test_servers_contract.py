@@ -21,9 +21,9 @@ BINARY = str(BIN / "nats-server")
 class RealProcess:
     """The process of a nats-server."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, *ports: int) -> None:
         self._folder = folder
-        self._port = port
+        self._ports = ports
         self._process: Process | None = None
 
     def start(self) -> None:
@@ -55,7 +55,8 @@ class RealProcess:
         assert self._process is not None
         assert self._process.is_running(), self._process.tail()
         try:
-            socket.create_connection((HOST, self._port), 0.5).close()
+            for port in self._ports:
+                socket.create_connection((HOST, port), 0.5).close()
         except OSError:
             return False
         return True
@@ -67,7 +68,7 @@ class TestNatsServer(ServersContract):
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Iterator[Bench]:
         port, route_port, dead_port = free_ports(3)
-        process = RealProcess(tmp_path, port)
+        process = RealProcess(tmp_path, port, route_port)
         control = LocalServer(tmp_path / "nats.pid", BINARY)
         bench = Bench(
             tmp_path, LocalFiles(), control, HandshakeProbe(), process, port, route_port, dead_port

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from test_generations import new_files
@@ -12,9 +14,10 @@ from test_generations import new_files
 from certificates import Issuer
 from securetransport.adapters.files import LocalFiles
 from securetransport.core.base.errors import ConfigError
-from securetransport.keeper.exec_server import split_arguments
+from securetransport.keeper.exec_server import exec_server, split_arguments, wait_for_files
 from securetransport.keeper.generations import Generation, Generations
 from securetransport.keeper.ready import ReadyFile, missing_for_start
+from securetransport.keeper.settings import KeeperSettings
 from securetransport.testing import FakeClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -103,3 +106,101 @@ def test_command_stands_after_two_dashes() -> None:
 def test_missing_command_is_refused(argv: list[str]) -> None:
     with pytest.raises(ConfigError, match="after --"):
         split_arguments(argv)
+
+
+# --- becoming the server ----------------------------------------------------------------------
+
+
+class Became(Exception):  # noqa: N818  # an exec does not return
+    """The process is the server now."""
+
+
+def become(program: str, arguments: list[str]) -> NoReturn:
+    raise Became(program, arguments)
+
+
+@pytest.fixture
+def config(managed: Path) -> Path:
+    here = Path(__file__)  # any file that exists
+    path = managed.parent / "keeper.toml"
+    path.write_text(f"""
+[identity]
+service = "keeper"
+instance = "1"
+[openbao]
+addresses = ["https://localhost:1"]
+ca_file = "{here}"
+token_file = "{here}"
+[authority]
+keys_file = "{here}"
+[health]
+port = 0
+[paths]
+state_dir = "{managed.parent}/state"
+[server]
+name = "nats-1"
+client_address = "localhost:1"
+managed_dir = "{managed}"
+config_file = "{managed.parent}/nats.conf"
+pid_file = "{managed.parent}/nats.pid"
+""")
+    return path
+
+
+def arguments(config: Path, *command: str) -> list[str]:
+    return ["--config", str(config), "--", *command]
+
+
+def test_process_becomes_the_server_and_no_old_process_id_is_left(
+    config: Path, managed: Path, generation: Generation
+) -> None:
+    write_ready(managed, "nats-1", generation, NOW)
+    (managed.parent / "nats.pid").write_text("1")
+    with pytest.raises(Became) as done:
+        exec_server(arguments(config, "nats-server", "-c", "x"), FILES, FakeClock(NOW), become)
+    assert done.value.args == ("nats-server", ["nats-server", "-c", "x"])
+    assert not (managed.parent / "nats.pid").exists()
+
+
+@pytest.mark.parametrize("program", ["/absent/nats-server", "", "nul\0"])
+def test_program_that_cannot_be_run_is_one_line(
+    config: Path, managed: Path, generation: Generation, program: str
+) -> None:
+    write_ready(managed, "nats-1", generation, NOW)
+    with pytest.raises(ConfigError) as refused:
+        exec_server(arguments(config, program), FILES, FakeClock(NOW), os.execvp)
+    assert len(refused.value.problems) == 1
+    assert "cannot run" in refused.value.problems[0]
+
+
+def test_server_waits_until_the_keeper_is_done_and_says_what_for(
+    config: Path, managed: Path, generation: Generation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = KeeperSettings.load(["--config", str(config)])
+    clock, pauses = FakeClock(NOW), []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock.advance(seconds)
+        if len(pauses) == 3:
+            write_ready(managed, "nats-1", generation, clock.now())
+
+    wait_for_files(settings, FILES, clock, sleep)
+    assert len(pauses) == 3
+    said = capsys.readouterr().out
+    assert said.count("no ready.json") == 1, "once, not at every look"
+    assert "server_starting" in said
+
+
+def test_wait_is_told_again_from_time_to_time(
+    config: Path, managed: Path, generation: Generation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = FakeClock(NOW)
+
+    def sleep(_seconds: float) -> None:
+        clock.advance(25)
+        if clock.now() > NOW + timedelta(seconds=60):
+            write_ready(managed, "nats-1", generation, clock.now())
+
+    wait_for_files(KeeperSettings.load(["--config", str(config)]), FILES, clock, sleep)
+    assert capsys.readouterr().out.count("server_waits") == 2

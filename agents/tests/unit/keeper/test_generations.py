@@ -114,7 +114,7 @@ def test_foreign_file_in_place_of_a_link_is_replaced(tmp_path: Path, issuer: Iss
 
 def test_files_are_private(tmp_path: Path, issuer: Issuer) -> None:
     generation = put(Generations(tmp_path / "managed", FILES), issuer)
-    for path in (tmp_path / "managed", generation.path):
+    for path in (tmp_path / "managed", generation.path.parent, generation.path):
         assert path.stat().st_mode & 0o077 == 0
     for path in generation.path.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
