@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Final
 
 from pydantic import ValidationError
@@ -26,6 +25,7 @@ from securetransport.core.base.errors import (
     UnknownKeyError,
 )
 from securetransport.core.base.names import KeyId
+from securetransport.core.base.profile import MAX_DEAD_LETTER_AGE
 from securetransport.core.formats.body import DocumentKind
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.directory import Directory, DirectoryEntry
@@ -42,8 +42,8 @@ _ATTEMPTS: Final = 4
 _RETRY_SECONDS: Final = 0.25
 _PREFETCHED_KEYS: Final = 32
 
-LONGEST_WAIT: Final = timedelta(days=7)
-"""Longest time a message may wait in a stream or as a dead letter and still be read."""
+LONGEST_WAIT: Final = MAX_DEAD_LETTER_AGE
+"""How long keys are kept beyond their validity; what the authority still names stays longer."""
 
 ConnectionGetter = Callable[[], Connection | None]
 

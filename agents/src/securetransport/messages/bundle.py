@@ -183,9 +183,9 @@ class BundleClient:
         if version == self._version:
             return
         self._version, self.bundle = version, bundle
-        self.topic_keys.replace(bundle.topic_keys)
         retention = self._profile.key_validity + LONGEST_WAIT
         self.topic_keys.prune(self._clock.now(), retention)
+        self.topic_keys.replace(bundle.topic_keys)  # what the authority still gives is still wanted
         self._log.info(
             "bundle_changed",
             reason=reason,

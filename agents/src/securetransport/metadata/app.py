@@ -56,8 +56,7 @@ class Metadata:
         metrics = MetadataMetrics(registry)
         signer = Signer(self._store, clock)
         document_store = DocumentStore(self._store, signer, clock)
-        longest_wait = timedelta(seconds=settings.dead_letter_seconds)
-        enrolled = EnrolledKeys(self._store, profile, longest_wait)
+        enrolled = EnrolledKeys(self._store, profile)
         evidence = EvidenceStore(settings.identity.trust_domain, profile, enrolled)
         self._policy = PolicyKeeper(
             document_store,
@@ -96,7 +95,6 @@ class Metadata:
             document_store=document_store,
             signer=signer,
             enrolled=enrolled,
-            longest_wait=longest_wait,
         )
         exchange = KeyExchange(
             store=self._store,
@@ -139,7 +137,7 @@ class Metadata:
 
     async def _keys_round(self) -> None:
         await self._policy.round(may_write=self._ca.is_holder)
-        acl = self._policy.acl
+        acl = self._policy.compiled
         if acl is None or not self._ca.is_holder:
             return
         await self._keys.recall_policies()

@@ -32,10 +32,9 @@ class EnrolledKeys:
     A key is kept as long as a message signed with it may wait to be read.
     """
 
-    def __init__(self, store: SecretStore, profile: Profile, longest_wait: timedelta) -> None:
+    def __init__(self, store: SecretStore, profile: Profile) -> None:
         self._store = store
         self._profile = profile
-        self._longest_wait = longest_wait
         self._keys: dict[KeyId, VerifyKey] = {}
         self._refused: set[str] = set()
         self._log = get_logger(loop="enrolled")
@@ -58,17 +57,27 @@ class EnrolledKeys:
             raise UnknownKeyError("no valid enrolled key", instance=instance, key=key_id)
         return key
 
-    async def refresh(self, now: datetime) -> None:
-        """Look at every enrolment; one that is wrong is logged once and left out."""
+    async def refresh(self, now: datetime, longest_wait: timedelta) -> None:
+        """Look at every enrolment; one that is wrong is logged once and left out.
+
+        Args:
+            now: The authority's clock.
+            longest_wait: How long a message may wait to be read; keys stay as long.
+        """
         seen: set[KeyId] = set()
         for service in await self._folders(_ROOT):
             for replica in await self._folders(f"{_ROOT}/{service}"):
-                await self._refresh_instance(service, replica, now, seen)
+                await self._refresh_instance(service, replica, now, longest_wait, seen)
         for gone in set(self._keys) - seen:
             del self._keys[gone]
 
     async def _refresh_instance(
-        self, service: str, replica: str, now: datetime, seen: set[KeyId]
+        self,
+        service: str,
+        replica: str,
+        now: datetime,
+        longest_wait: timedelta,
+        seen: set[KeyId],
     ) -> None:
         try:
             instance = instance_id(names.parse_service(service), replica)
@@ -77,7 +86,7 @@ class EnrolledKeys:
         for name in await self._store.kv_list(f"{_ROOT}/{instance}"):
             key_id = KeyId(name)
             key = self._keys.get(key_id) or await self._read(instance, key_id, now)
-            if key is not None and self._is_over(key, now):
+            if key is not None and self._is_over(key, now - longest_wait):
                 await self._store.kv_destroy(names.kv_enrolled_key(instance, key_id))
                 self._keys.pop(key_id, None)
             elif key is not None:
@@ -116,9 +125,8 @@ class EnrolledKeys:
         begins = schedule.start_of(key.epoch) - self._profile.key_lead - slack
         return begins <= now < schedule.expiry_of(key.epoch) + slack
 
-    def _is_over(self, key: VerifyKey, now: datetime) -> bool:
-        expiry = self._profile.key_schedule.expiry_of(key.epoch)
-        return now >= expiry + self._longest_wait
+    def _is_over(self, key: VerifyKey, at: datetime) -> bool:
+        return at >= self._profile.key_schedule.expiry_of(key.epoch)
 
 
 def _checked(entry: KvEntry, instance: InstanceId, key_id: KeyId) -> VerifyKey:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import base64
 import os
 from dataclasses import dataclass
-from datetime import timedelta
 
-from securetransport.core.acl import Acl, bundle_rules, topic_rules
+from securetransport.core.acl import CompiledAcl
 from securetransport.core.base import names
 from securetransport.core.base.entropy import Entropy
 from securetransport.core.base.epochs import EpochNumber
@@ -56,7 +55,6 @@ class KeyRotation:
         document_store: DocumentStore,
         signer: Signer,
         enrolled: EnrolledKeys,
-        longest_wait: timedelta,
         entropy: Entropy = os.urandom,
     ) -> None:
         self._entropy = entropy
@@ -66,7 +64,6 @@ class KeyRotation:
         self._document_store = document_store
         self._signer = signer
         self._enrolled = enrolled
-        self._longest_wait = longest_wait
         self._topic_keys: dict[tuple[Topic, EpochNumber], tuple[TopicKey, ...]] = {}
         self._bundles: dict[ServiceId, MadeBundle] = {}
         self._policies: dict[Topic, dict[str, EpochNumber]] = {}
@@ -80,15 +77,14 @@ class KeyRotation:
         """Return every topic key in hand."""
         return tuple(key for keys in self._topic_keys.values() for key in keys)
 
-    async def ensure_topic_keys(self, acl: Acl) -> None:
+    async def ensure_topic_keys(self, acl: CompiledAcl) -> None:
         """Make the keys that must exist now, and read those that exist already."""
-        for topic in topic_rules(acl):
+        for topic in sorted(acl.topics):
             await self._recall(topic)
-        topics = frozenset(topic_rules(acl))
         now = self._clock.now()
         while True:
             held = frozenset(self._topic_keys)
-            seen = topic_keys.Observation(now, topics, held, self._longest_wait)
+            seen = topic_keys.Observation(now, acl.topics, held, acl.longest_wait)
             match topic_keys.decide(seen, self._profile):
                 case topic_keys.MakeKey(topic, epoch):
                     self._topic_keys[topic, epoch] = await self._make_or_read(topic, epoch)
@@ -102,11 +98,11 @@ class KeyRotation:
                 self.completed.add(epoch)
                 self._log.info("key_epoch_ready", epoch=epoch)
 
-    async def ensure_directory(self, acl: Acl, deny: DenyList) -> None:
+    async def ensure_directory(self, acl: CompiledAcl, deny: DenyList) -> None:
         """Publish the directory if enrolments or rules changed."""
         now = self._clock.now()
-        await self._enrolled.refresh(now)
-        services = frozenset(acl.services) | _SIGNERS
+        await self._enrolled.refresh(now, acl.longest_wait)
+        services = frozenset(acl.acl.services) | _SIGNERS
         keys = select_enrolled(self._enrolled.keys, services, deny, self._profile, now)
         announced = wanted_epochs(self._profile, now)
         tree = build_directory(keys, self._accepted_policies(acl), announced)
@@ -127,14 +123,14 @@ class KeyRotation:
             self._profile.key_validity,
         )
 
-    async def ensure_bundles(self, acl: Acl) -> list[tuple[ServiceId, Version]]:
+    async def ensure_bundles(self, acl: CompiledAcl) -> list[tuple[ServiceId, Version]]:
         """Sign and store every service's bundle that changed; returns whom to tell."""
         changed: list[tuple[ServiceId, Version]] = []
-        for service in acl.services:
+        for service in acl.acl.services:
             made = await self._make_bundle(acl, service)
             if made is not None:
                 changed.append((service, made.version))
-        for gone in set(self._bundles) - set(acl.services):
+        for gone in set(self._bundles) - set(acl.acl.services):
             del self._bundles[gone]
         return changed
 
@@ -143,14 +139,14 @@ class KeyRotation:
         made = self._bundles.get(service)
         return made.data if made else None
 
-    async def _make_bundle(self, acl: Acl, service: ServiceId) -> MadeBundle | None:
-        rules = bundle_rules(acl, service)
+    async def _make_bundle(self, acl: CompiledAcl, service: ServiceId) -> MadeBundle | None:
+        rules = acl.bundle_rules(service)
         body = ServiceBundle(
             service=service,
             rules=rules,
             topic_keys=keys_for(rules, self._wanted_keys()),
             key_epoch=self._profile.key_schedule.number_at(self._clock.now()),
-            acl_digest=acl.digest(),
+            acl_digest=acl.digest,
         ).to_bytes()
         held = self._bundles.get(service) or await self._stored_bundle(service)
         if held is not None and held.body == body:
@@ -178,7 +174,7 @@ class KeyRotation:
         """Return what a holder needs: keys to come, in force, and of messages still waiting."""
         return self.topic_keys()
 
-    def _accepted_policies(self, acl: Acl) -> dict[Topic, tuple[str, ...]]:
+    def _accepted_policies(self, acl: CompiledAcl) -> dict[Topic, tuple[str, ...]]:
         """Return each topic's rule digests that messages may carry: now's, and the last ones'.
 
         A digest stays accepted for a key validity after it was last in force, so that an ACL
@@ -187,7 +183,7 @@ class KeyRotation:
         schedule = self._profile.key_schedule
         now = self._clock.now()
         current = schedule.number_at(now)
-        for topic, rule in topic_rules(acl).items():
+        for topic, rule in acl.rules.items():
             self._policies.setdefault(topic, {})[rule.digest] = current
         for digests in self._policies.values():
             for digest, epoch in list(digests.items()):

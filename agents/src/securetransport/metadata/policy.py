@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from securetransport.core.acl import Acl, compile_broker
+from securetransport.core.acl import Acl, CompiledAcl, compile_acl
 from securetransport.core.base import names
 from securetransport.core.base.errors import RejectedDocumentError, SecureTransportError
 from securetransport.core.base.profile import Profile
@@ -35,9 +35,14 @@ class PolicyKeeper:
         self._version: Version | None = None
         self._refused: Version | None = None
         self._log = get_logger(kind="policy")
-        self.acl: Acl | None = None
+        self.compiled: CompiledAcl | None = None
         self.deny = DenyList()
         self.published: StoredDocument | None = None
+
+    @property
+    def acl(self) -> Acl | None:
+        """Return the ACL in force, ``None`` before the first."""
+        return self.compiled.acl if self.compiled else None
 
     def foreign_users(self) -> frozenset[str]:
         """Return the bus users of clients without the SDK."""
@@ -54,12 +59,12 @@ class PolicyKeeper:
         """
         await self._read_acl()
         await self._read_deny_list()
-        if self.acl is None or not may_write:
+        if self.compiled is None or not may_write:
             return
         self.published = await self._document_store.publish(
             names.KV_BROKER_POLICY,
             DocumentKind.BROKER_POLICY,
-            compile_broker(self.acl, self.deny),
+            self.compiled.broker,
             self._profile.ca_validity,
         )
 
@@ -68,15 +73,16 @@ class PolicyKeeper:
         if stored is None or stored.document.version == self._version:
             return
         try:
-            self.acl = self._accepted(stored)
+            self.compiled = self._accepted(stored)
             self._version = stored.document.version
-            self._log.info("acl_accepted", version=str(self._version), digest=self.acl.digest())
+            digest = self.compiled.digest
+            self._log.info("acl_accepted", version=str(self._version), digest=digest)
         except RejectedDocumentError as err:
             if self._refused != stored.document.version:
                 self._refused = stored.document.version
                 self._log.error("acl_refused", version=str(self._refused), reason=str(err))
 
-    def _accepted(self, stored: StoredDocument) -> Acl:
+    def _accepted(self, stored: StoredDocument) -> CompiledAcl:
         body = documents.verify_document(
             stored.document,
             self._administrators.lookup,
@@ -87,7 +93,8 @@ class PolicyKeeper:
             skew=self._profile.clock_skew,
         )
         try:
-            return Acl.from_canonical(body)
+            acl = Acl.from_canonical(body)
+            return compile_acl(acl, self._profile, deny=self.deny)
         except (ValueError, SecureTransportError) as err:
             raise RejectedDocumentError("the signed ACL is invalid", problem=str(err)) from err
 
@@ -120,3 +127,5 @@ class PolicyKeeper:
                 "the deny list is refused", path=names.KV_DENY_LIST, reason=str(err)
             ) from err
         self._denied_version = document.version
+        if self.compiled is not None:
+            self.compiled = compile_acl(self.compiled.acl, self._profile, deny=self.deny)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from securetransport.runtime.sections import NatsSection
 from securetransport.runtime.settings import AgentSettings
@@ -44,7 +44,6 @@ class MetadataSettings(AgentSettings):
         servers: Which servers gate a rotation.
         lease_seconds: How long an instance that shows no life stays the holder; a standby takes
             over after it.
-        dead_letter_seconds: Longest time a message may wait to be read; keys are kept as long.
     """
 
     AGENT: ClassVar[str] = "metadata"
@@ -53,4 +52,13 @@ class MetadataSettings(AgentSettings):
     nats: NatsSection
     servers: ServersSection
     lease_seconds: float = Field(default=10.0, ge=3, le=300)
-    dead_letter_seconds: float = Field(default=604800.0, ge=60)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_what_is_gone(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "dead_letter_seconds" in values:
+            raise ValueError(
+                "dead_letter_seconds: is gone, remove it; keys are kept as long as the ACL lets a"
+                " message wait (dead_letters.max_age_seconds there, a week without it)"
+            )
+        return values

@@ -151,7 +151,6 @@ health = {{port = {self.port}}}
 profile = {{name = "burst"}}
 paths = {{state_dir = "{self.folder}/state"}}
 logs = {{format = "json"}}
-dead_letter_seconds = 3600
 """
 
 

@@ -48,7 +48,7 @@ class Scene:
         self.mounts = self.pki or PkiMounts(desk.clock)
         self.mounts.mount(desk.store)
         desk.store.mount("auth/token/", own_token)
-        keys = EnrolledKeys(desk.store, PROFILE, timedelta(hours=1))
+        keys = EnrolledKeys(desk.store, PROFILE)
         self.evidence = EvidenceStore("example.test", PROFILE, keys)
         self.rotation = CaRotation(
             store=desk.store,

@@ -19,7 +19,7 @@ LONGEST_WAIT = timedelta(hours=1)
 
 
 def keys_of(desk: Desk) -> EnrolledKeys:
-    return EnrolledKeys(desk.store, PROFILE, LONGEST_WAIT)
+    return EnrolledKeys(desk.store, PROFILE)
 
 
 async def test_a_new_key_is_found_by_name_and_by_refresh(desk: Desk) -> None:
@@ -29,7 +29,7 @@ async def test_a_new_key_is_found_by_name_and_by_refresh(desk: Desk) -> None:
     found = await keys.find(GATEKEEPER, member.key.key_id, desk.clock.now())
     assert found.public_key == member.key.public_key
     other = keys_of(desk)
-    await other.refresh(desk.clock.now())
+    await other.refresh(desk.clock.now(), LONGEST_WAIT)
     assert [key.key_id for key in other.keys] == [member.key.key_id]
 
 
@@ -37,7 +37,7 @@ async def test_a_key_is_not_lent_to_a_sibling(desk: Desk) -> None:
     member = Enrolled(GATEKEEPER, desk.clock)
     await member.enrol(desk.store)
     keys = keys_of(desk)
-    await keys.refresh(desk.clock.now())
+    await keys.refresh(desk.clock.now(), LONGEST_WAIT)
     with pytest.raises(UnknownKeyError):
         await keys.find(InstanceId("gatekeeper/2"), member.key.key_id, desk.clock.now())
 
@@ -59,7 +59,7 @@ async def test_an_enrolment_that_says_something_else_than_its_path_is_left_out(
     path = names.kv_enrolled_key(GATEKEEPER, member.key.key_id)
     await desk.store.kv_put(path, value, cas=0)
     keys = keys_of(desk)
-    await keys.refresh(desk.clock.now())
+    await keys.refresh(desk.clock.now(), LONGEST_WAIT)
     assert keys.keys == ()
 
 
@@ -70,7 +70,7 @@ async def test_an_enrolment_signed_by_another_key_is_left_out(desk: Desk) -> Non
     path = names.kv_enrolled_key(GATEKEEPER, member.key.key_id)
     await desk.store.kv_put(path, value, cas=0)
     keys = keys_of(desk)
-    await keys.refresh(desk.clock.now())
+    await keys.refresh(desk.clock.now(), LONGEST_WAIT)
     assert keys.keys == ()
     with pytest.raises(UnknownKeyError):
         await keys.find(GATEKEEPER, member.key.key_id, desk.clock.now())
@@ -82,7 +82,7 @@ async def test_an_enrolment_for_an_absurd_epoch_is_left_out(desk: Desk, epoch: i
     path = names.kv_enrolled_key(GATEKEEPER, member.key.key_id)
     await desk.store.kv_put(path, member.value(epoch=epoch), cas=0)
     keys = keys_of(desk)
-    await keys.refresh(desk.clock.now())
+    await keys.refresh(desk.clock.now(), LONGEST_WAIT)
     assert keys.keys == ()
     with pytest.raises(UnknownKeyError):
         await keys.find(GATEKEEPER, member.key.key_id, desk.clock.now())
@@ -94,7 +94,7 @@ async def test_a_key_is_enrolled_for_the_current_and_the_next_epoch_only(desk: D
     for ahead, is_taken in ((1, True), (2, False)):
         member = Enrolled(GATEKEEPER, desk.clock)
         await member.enrol(desk.store, epoch=current + ahead)
-        await keys.refresh(desk.clock.now())
+        await keys.refresh(desk.clock.now(), LONGEST_WAIT)
         assert (member.key.key_id in {key.key_id for key in keys.keys}) == is_taken
 
 
@@ -107,16 +107,16 @@ async def test_junk_below_a_members_path_harms_nobody_else(
     member = Enrolled(GATEKEEPER, desk.clock)
     await member.enrol(desk.store)
     keys = keys_of(desk)
-    await keys.refresh(desk.clock.now())
+    await keys.refresh(desk.clock.now(), LONGEST_WAIT)
     assert [key.key_id for key in keys.keys] == [member.key.key_id]
 
 
 async def test_a_refused_enrolment_is_read_once(desk: Desk) -> None:
     await desk.store.kv_put(f"enroll/{GATEKEEPER}/junk", {}, cas=0)
     keys = keys_of(desk)
-    await keys.refresh(desk.clock.now())
+    await keys.refresh(desk.clock.now(), LONGEST_WAIT)
     seen = len(desk.store.calls)
-    await keys.refresh(desk.clock.now())
+    await keys.refresh(desk.clock.now(), LONGEST_WAIT)
     assert "kv_get" not in [name for name, _ in desk.store.calls[seen:]]
 
 
@@ -127,11 +127,11 @@ async def test_a_key_of_a_past_epoch_signs_nothing_but_stays_until_no_message_wa
     epoch = await member.enrol(desk.store)
     keys = keys_of(desk)
     over = SCHEDULE.expiry_of(epoch) + PROFILE.clock_skew
-    await keys.refresh(over)
+    await keys.refresh(over, LONGEST_WAIT)
     with pytest.raises(UnknownKeyError):
         await keys.find(GATEKEEPER, member.key.key_id, over)
     assert len(keys.keys) == 1
-    await keys.refresh(SCHEDULE.expiry_of(epoch) + LONGEST_WAIT)
+    await keys.refresh(SCHEDULE.expiry_of(epoch) + LONGEST_WAIT, LONGEST_WAIT)
     assert keys.keys == ()
     path = names.kv_enrolled_key(GATEKEEPER, member.key.key_id)
     assert await desk.store.kv_get(path) is None
@@ -151,7 +151,7 @@ async def test_a_key_whose_enrolment_vanished_is_forgotten(desk: Desk) -> None:
     member = Enrolled(GATEKEEPER, desk.clock)
     await member.enrol(desk.store)
     keys = keys_of(desk)
-    await keys.refresh(desk.clock.now())
+    await keys.refresh(desk.clock.now(), LONGEST_WAIT)
     await desk.store.kv_destroy(names.kv_enrolled_key(GATEKEEPER, member.key.key_id))
-    await keys.refresh(desk.clock.now())
+    await keys.refresh(desk.clock.now(), LONGEST_WAIT)
     assert keys.keys == ()

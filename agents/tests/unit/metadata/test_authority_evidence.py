@@ -32,7 +32,7 @@ def issuer() -> Issuer:
 
 @pytest.fixture
 def store(desk: Desk, issuer: Issuer) -> EvidenceStore:
-    keys = EnrolledKeys(desk.store, PROFILE, timedelta(hours=1))
+    keys = EnrolledKeys(desk.store, PROFILE)
     evidence = EvidenceStore(TRUST_DOMAIN, PROFILE, keys)
     evidence.know_issuers([issuer_facts("id", issuer.der)])
     return evidence

@@ -11,7 +11,7 @@ import pytest
 from authority_desk import GATEKEEPER, PROFILE, Desk
 from enrolments import Enrolled
 
-from securetransport.core.acl import load_acl
+from securetransport.core.acl import compile_acl, load_acl
 from securetransport.core.base import names
 from securetransport.core.base.names import InstanceId, ServiceId
 from securetransport.core.crypto import kem
@@ -25,7 +25,8 @@ from securetransport.metadata.exchange import _MAX_NONCES, KeyExchange
 from securetransport.metadata.keys import KeyRotation
 from securetransport.metadata.policy import PolicyKeeper
 
-ACL = load_acl("""
+ACL = compile_acl(
+    load_acl("""
 version: 1
 trust_domain: example.test
 streams:
@@ -36,8 +37,9 @@ services:
   gatekeeper: {produces: [auth.requests]}
   auth-controller:
     consumes: [{topic: auth.requests, durable: auth-controller}]
-""")
-LONGEST_WAIT = timedelta(hours=1)
+"""),
+    PROFILE,
+)
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Counter:
 
 @pytest.fixture
 async def counter(desk: Desk) -> Counter:
-    enrolled = EnrolledKeys(desk.store, PROFILE, LONGEST_WAIT)
+    enrolled = EnrolledKeys(desk.store, PROFILE)
     keys = KeyRotation(
         store=desk.store,
         clock=desk.clock,
@@ -74,7 +76,6 @@ async def counter(desk: Desk) -> Counter:
         document_store=desk.documents,
         signer=desk.signer,
         enrolled=enrolled,
-        longest_wait=LONGEST_WAIT,
     )
     authority = await desk.authority_keys()
     policy = PolicyKeeper(desk.documents, desk.clock, PROFILE, authority, authority)

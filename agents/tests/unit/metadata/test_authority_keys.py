@@ -8,7 +8,7 @@ import pytest
 from authority_desk import GATEKEEPER, PROFILE, Desk
 from enrolments import SCHEDULE, Enrolled
 
-from securetransport.core.acl import Acl, load_acl
+from securetransport.core.acl import CompiledAcl, compile_acl, load_acl
 from securetransport.core.base import names
 from securetransport.core.base.errors import ConflictError
 from securetransport.core.base.names import InstanceId, ServiceId, Topic
@@ -26,6 +26,7 @@ version: 1
 trust_domain: example.test
 streams:
   AUTH_STREAM: {subjects: ["auth.>", "other.>"], max_age_seconds: 3600, max_bytes: 1048576}
+dead_letters: {max_age_seconds: 3600}
 topics:
   auth.requests: {stream: AUTH_STREAM}
   other.news: {stream: AUTH_STREAM}
@@ -39,8 +40,8 @@ LONGEST_WAIT = timedelta(hours=1)
 SERVICE = ServiceId("gatekeeper")
 
 
-def acl() -> Acl:
-    return load_acl(TEXT)
+def acl(text: str = TEXT) -> CompiledAcl:
+    return compile_acl(load_acl(text), PROFILE)
 
 
 def rotation(desk: Desk) -> KeyRotation:
@@ -50,8 +51,7 @@ def rotation(desk: Desk) -> KeyRotation:
         profile=PROFILE,
         document_store=desk.documents,
         signer=desk.signer,
-        enrolled=EnrolledKeys(desk.store, PROFILE, LONGEST_WAIT),
-        longest_wait=LONGEST_WAIT,
+        enrolled=EnrolledKeys(desk.store, PROFILE),
     )
 
 
@@ -152,7 +152,7 @@ async def test_an_unchanged_directory_writes_nothing(desk: Desk) -> None:
 async def test_digests_of_a_changed_rule_stay_accepted_and_survive_a_restart(desk: Desk) -> None:
     keys = rotation(desk)
     await keys.ensure_directory(acl(), DenyList())
-    changed = load_acl(TEXT.replace("durable: auth-controller", "durable: other"))
+    changed = acl(TEXT.replace("durable: auth-controller", "durable: other"))
     await keys.ensure_directory(changed, DenyList())
     assert keys.directory is not None
     both = Directory.from_bytes(keys.directory.document.body).topic_policies[TOPIC]
@@ -216,7 +216,7 @@ async def test_a_service_that_left_the_acl_has_no_bundle(desk: Desk) -> None:
     keys = rotation(desk)
     await keys.ensure_topic_keys(acl())
     await keys.ensure_bundles(acl())
-    smaller = load_acl(TEXT.replace("gatekeeper", "porter"))
+    smaller = acl(TEXT.replace("gatekeeper", "porter"))
     await keys.ensure_bundles(smaller)
     assert keys.bundle_of(SERVICE) is None
 

@@ -8,6 +8,7 @@ parse        YAML in, :class:`Acl` out
 model        the values; topic rules; what an administrator signs
 subjects     matching of NATS subjects
 platform     rights on the bus that follow from the protocol
+compiled     all of it, compiled once
 broker       users and permissions of the servers, and their configuration text
 policies     rights in OpenBao by path
 openbao      policies, AppRoles, PKI roles and transit keys as a plan for Ansible
@@ -23,6 +24,7 @@ Pure: nothing here opens a socket or reads a clock.
 from __future__ import annotations
 
 from securetransport.core.acl.compile.broker import bus_rights, compile_broker, render_broker_conf
+from securetransport.core.acl.compile.compiled import CompiledAcl, compile_acl
 from securetransport.core.acl.compile.openbao import (
     AppRoleSpec,
     OpenBaoPlan,
@@ -35,6 +37,7 @@ from securetransport.core.acl.compile.streams import (
     compile_consumers,
     compile_streams,
     duplicate_window,
+    longest_wait,
     storage_bytes,
 )
 from securetransport.core.acl.diff import AclDiff, diff
@@ -56,6 +59,7 @@ __all__ = [
     "Acl",
     "AclDiff",
     "AppRoleSpec",
+    "CompiledAcl",
     "Consumption",
     "ForeignSpec",
     "MatrixRow",
@@ -67,6 +71,7 @@ __all__ = [
     "TransitKeySpec",
     "bundle_rules",
     "bus_rights",
+    "compile_acl",
     "compile_broker",
     "compile_consumers",
     "compile_openbao",
@@ -76,6 +81,7 @@ __all__ = [
     "explain",
     "is_allowed",
     "load_acl",
+    "longest_wait",
     "matrix",
     "policies",
     "probe_subjects",

@@ -40,6 +40,9 @@ def diff(old: Acl, new: Acl) -> AclDiff:
     lines: list[str] = []
     if old.trust_domain != new.trust_domain:
         lines.append(f"~ trust_domain: {old.trust_domain} -> {new.trust_domain}")
+    if old.dead_letter_seconds != new.dead_letter_seconds:
+        change = f"{old.dead_letter_seconds} -> {new.dead_letter_seconds}"
+        lines.append(f"~ dead_letters.max_age_seconds: {change}")
     lines += _entries("stream", old.streams, new.streams)
     lines += _entries("topic", old.topics, new.topics)
     lines += _rights(old, new)

@@ -16,10 +16,12 @@ from typing import Any
 from securetransport.core.acl.check import dotted, problems
 from securetransport.core.base.errors import ConfigError, NotFoundError
 from securetransport.core.base.names import ServiceId, Topic
+from securetransport.core.base.profile import MAX_DEAD_LETTER_AGE
 from securetransport.core.formats.service_bundle import TopicRule
 
 DEFAULT_RETENTION = "workqueue"
 DEFAULT_MAX_MESSAGE_BYTES = 1 << 20
+DEFAULT_DEAD_LETTER_SECONDS = int(MAX_DEAD_LETTER_AGE.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,14 @@ class ForeignSpec:
 
 @dataclass(frozen=True, slots=True)
 class Acl:
-    """The whole file. Every map is sorted by key."""
+    """The whole file. Every map is sorted by key; dead letters stay ``dead_letter_seconds``."""
 
     trust_domain: str
     streams: Mapping[str, StreamSpec]
     topics: Mapping[Topic, str]
     services: Mapping[ServiceId, ServiceSpec]
     foreign: Mapping[ServiceId, ForeignSpec]
+    dead_letter_seconds: int = DEFAULT_DEAD_LETTER_SECONDS
 
     @classmethod
     def from_plain(cls, document: Mapping[str, Any]) -> Acl:
@@ -124,6 +127,9 @@ class Acl:
                 )
                 for name, entry in sorted(document.get("foreign", {}).items())
             },
+            dead_letter_seconds=document.get("dead_letters", {}).get(
+                "max_age_seconds", DEFAULT_DEAD_LETTER_SECONDS
+            ),
         )
 
     @classmethod
@@ -147,8 +153,17 @@ class Acl:
         return acl
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the file's structure with every default spelled out."""
-        return {
+        """Return the file's structure with every default spelled out, but for the dead letters'.
+
+        Their age came later: an ACL that says nothing of it keeps its canonical form, and so its
+        signature and digest.
+        """
+        dead_letters = (
+            {}
+            if self.dead_letter_seconds == DEFAULT_DEAD_LETTER_SECONDS
+            else {"dead_letters": {"max_age_seconds": self.dead_letter_seconds}}
+        )
+        return dead_letters | {
             "version": 1,
             "trust_domain": self.trust_domain,
             "streams": {

@@ -23,6 +23,9 @@ from securetransport.core.base.epochs import EpochSchedule
 from securetransport.core.base.errors import ConfigError
 
 MAX_LIVE_ISSUERS: Final = 6
+MAX_DEAD_LETTER_AGE: Final = timedelta(days=7)
+"""How long dead letters stay at most, and where the ACL says nothing; members, who do not have the
+ACL, keep keys for as long."""
 _MIN_RETIRE_SLACK = timedelta(seconds=2)
 
 

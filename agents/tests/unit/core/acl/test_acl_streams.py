@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 from acl_scene import TEXT, acl, changed
 
-from securetransport.core.acl import compile_consumers, compile_streams, storage_bytes
+from securetransport.core.acl import (
+    compile_acl,
+    compile_consumers,
+    compile_streams,
+    longest_wait,
+    storage_bytes,
+)
 from securetransport.core.base.errors import ConfigError
 from securetransport.core.base.profile import PROFILES, Profile
 
@@ -53,6 +59,55 @@ def test_stream_that_forgets_before_copies_are_stale_is_refused() -> None:
     ) as caught:
         compile_streams(acl(text), PROFILES["test"])
     assert len(caught.value.problems) == 1
+
+
+def test_dead_letters_that_forget_before_copies_are_stale_are_refused() -> None:
+    text = f"{TEXT}dead_letters: {{max_age_seconds: 600}}\n"
+    with pytest.raises(ConfigError, match=r"dead_letters\.max_age_seconds.*clock_skew"):
+        compile_streams(acl(text), PROFILES["test"])
+
+
+@pytest.mark.parametrize(
+    ("stream", "dead_letters", "expected"),
+    [
+        (3600, None, timedelta(days=7)),
+        (3600, 7200, timedelta(hours=2)),
+        (864000, 7200, timedelta(days=10)),
+        (864000, None, timedelta(days=10)),
+    ],
+)
+def test_a_message_waits_as_long_as_the_longest_of_its_streams(
+    stream: int, dead_letters: int | None, expected: timedelta
+) -> None:
+    """Rule 4: one place says it, and the stream is made of the same value."""
+    text = TEXT.replace("max_age_seconds: 3600", f"max_age_seconds: {stream}", 1)
+    if dead_letters is not None:
+        text += f"dead_letters: {{max_age_seconds: {dead_letters}}}\n"
+    compiled = compile_acl(acl(text), PROFILES["compressed"])
+    assert compiled.longest_wait == longest_wait(acl(text)) == expected
+    made = {
+        item["name"]: timedelta(microseconds=item["max_age"] // 1000) for item in compiled.streams
+    }
+    assert max(made["DEAD_LETTERS"], made["AUTH_STREAM"]) == expected
+    assert made["DEAD_LETTERS"] == timedelta(seconds=dead_letters or 604800)
+
+
+def test_an_acl_that_says_nothing_of_dead_letters_keeps_its_canonical_form() -> None:
+    assert b"dead_letters" not in acl().canonical()
+    said = acl(f"{TEXT}dead_letters: {{max_age_seconds: 604800}}\n")
+    assert said.digest() == acl().digest()
+    other = acl(f"{TEXT}dead_letters: {{max_age_seconds: 3600}}\n")
+    assert type(other).from_canonical(other.canonical()) == other
+
+
+def test_compiled_once_is_what_each_part_compiles() -> None:
+    profile = PROFILES["compressed"]
+    made = compile_acl(acl(), profile, replicas=1)
+    assert list(made.streams) == compile_streams(acl(), profile, replicas=1)
+    assert list(made.consumers) == compile_consumers(acl(), replicas=1)
+    assert made.digest == acl().digest() == made.broker.acl_digest
+    assert made.storage_bytes == storage_bytes(acl())
+    assert made.topics == {"auth.requests", "gatekeeper.responses"}
 
 
 def test_attestations_keep_the_last_of_each_instance() -> None:

@@ -25,7 +25,7 @@ from securetransport.core.formats.deny_list import DenyList
 
 _TOKEN_TTL = timedelta(hours=1)
 _TOKEN_MAX_TTL = timedelta(hours=24)
-_SECRET_ID_TTL = timedelta(days=30)
+SECRET_ID_TTL: Final = timedelta(days=30)
 
 SIGNING_KEY_TYPE: Final = "mldsa-65"
 BUNDLE_KEY_TYPE: Final = "aes256-gcm96"
@@ -123,7 +123,7 @@ def compile_openbao(
     *,
     deny: DenyList | None = None,
     server_names: Sequence[str] = ("localhost",),
-    secret_id_ttl: timedelta = _SECRET_ID_TTL,
+    secret_id_ttl: timedelta = SECRET_ID_TTL,
 ) -> OpenBaoPlan:
     """Return the plan.
 

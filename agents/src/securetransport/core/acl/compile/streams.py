@@ -9,6 +9,8 @@ Rules:
    not longer than the age of the stream, or NATS refuses it.
 3. Durables acknowledge explicitly, have at most 1000 messages out, and give up after a bounded
    number of deliveries with growing distance; the SDK then parks the message.
+4. How long a message may wait is the longest age of a stream and of the dead letters. It decides
+   how long keys are kept, so it is computed here and nowhere else.
 
 Durations are nanoseconds in the result, as in the API.
 """
@@ -82,17 +84,31 @@ _PLATFORM: Final = (
         256 << 10,
         "every step of every rotation, hash-chained",
     ),
-    _Stream(
+)
+
+
+def _dead_letters(acl: Acl) -> _Stream:
+    return _Stream(
         names.STREAM_DEAD_LETTERS,
         ("dlq.>",),
         "limits",
-        7 * _DAY,
+        timedelta(seconds=acl.dead_letter_seconds),
         256 * _MIB,
         -1,
         8 * _MIB,
         "messages that no delivery could settle",
-    ),
-)
+    )
+
+
+def longest_wait(acl: Acl) -> timedelta:
+    """Return how long a message may wait to be read: in its stream, or as a dead letter (rule 4).
+
+    Known weakness: the two may follow one another. A message that waited in its stream for longer
+    than its key's validity outlasts its epoch, and was then parked, may outlive its key by that
+    wait before its dead letter goes.
+    """
+    ages = [stream.max_age_seconds for stream in acl.streams.values()]
+    return timedelta(seconds=max((acl.dead_letter_seconds, *ages)))
 
 
 def duplicate_window(profile: Profile) -> timedelta:
@@ -124,16 +140,20 @@ def compile_streams(acl: Acl, profile: Profile, *, replicas: int = 3) -> list[di
         )
         for stream in acl.streams.values()
     ]
+    dead_letters = _dead_letters(acl)
     window = duplicate_window(profile)
     found = [
-        f"streams.{stream.name}.max_age_seconds: must be at least "
+        f"{place}.max_age_seconds: must be at least "
         f"{window.total_seconds():.0f} (2 * clock_skew + retry_limit of profile {profile.name!r})"
-        for stream in own
+        for place, stream in (
+            *((f"streams.{stream.name}", stream) for stream in own),
+            ("dead_letters", dead_letters),
+        )
         if stream.max_age < window
     ]
     if found:
         raise ConfigError(found)
-    every = sorted((*_PLATFORM, *own), key=lambda stream: stream.name)
+    every = sorted((*_PLATFORM, dead_letters, *own), key=lambda stream: stream.name)
     return [_stream_config(stream, window, replicas) for stream in every]
 
 
@@ -196,7 +216,7 @@ def _consumer_config(durable: str, topics: list[str], replicas: int) -> dict[str
 def storage_bytes(acl: Acl) -> int:
     """Return what one server must be able to store: the sum of every stream's ``max_bytes``."""
     own = sum(stream.max_bytes for stream in acl.streams.values())
-    return own + sum(stream.max_bytes for stream in _PLATFORM)
+    return own + sum(stream.max_bytes for stream in (*_PLATFORM, _dead_letters(acl)))
 
 
 def _nanoseconds(span: timedelta) -> int:
