@@ -13,11 +13,17 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from securetransport.core.base.errors import ConfigError
-from securetransport.core.base.names import InstanceId, ServiceId, instance_id, parse_service
+from securetransport.core.base.names import (
+    InstanceId,
+    ServiceId,
+    instance_id,
+    parse_replica,
+    parse_service,
+    parse_trust_domain,
+)
 from securetransport.core.base.profile import PROFILES, Profile
 from securetransport.runtime.logs import LogFormat, LogLevel
 
-_TRUST_DOMAIN = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _NATS_URL = re.compile(r"(tls|nats)://[^/@\s]+:\d{1,5}")
 _HTTPS_URL = re.compile(r"https://[^/@\s]+:\d{1,5}")
 _ADDRESS = re.compile(r"[^/@:\s]+:\d{1,5}")
@@ -28,12 +34,6 @@ def _existing_file(path: Path) -> Path:
     if not path.is_file():
         raise ValueError(f"file {path} does not exist")
     return path
-
-
-def _trust_domain(text: str) -> str:
-    if not _TRUST_DOMAIN.fullmatch(text):
-        raise ValueError(f"{text!r} is not a lower-case domain name")
-    return text
 
 
 def _https_url(url: str) -> str:
@@ -96,10 +96,10 @@ class IdentitySection(Section):
     service: ServiceName
     """Service id as in the ACL file; also the NATS user, the AppRole and the PKI role."""
 
-    instance: str
+    instance: Annotated[str, AfterValidator(parse_replica)]
     """Which replica, for example ``"1"``; the instance id is ``<service>/<instance>``."""
 
-    trust_domain: Annotated[str, AfterValidator(_trust_domain)] = "securetransport.local"
+    trust_domain: Annotated[str, AfterValidator(parse_trust_domain)] = "securetransport.local"
     """Domain of the SPIFFE ids; the same in the whole deployment."""
 
     @property

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securetransport.core.base.epochs import UNIX_START, EpochNumber, EpochSchedule
+from securetransport.core.base.profile import PROFILES
 
 TICK = timedelta(microseconds=1)
 
@@ -118,3 +119,29 @@ def test_a_period_of_parts_of_seconds_is_refused(seconds: float) -> None:
 def test_a_validity_below_the_period_is_refused() -> None:
     with pytest.raises(ValueError, match="shorter than period"):
         EpochSchedule(timedelta(seconds=60), timedelta(seconds=59))
+
+
+@given(
+    epoch=st.one_of(
+        st.integers(min_value=-(10**40), max_value=10**40),
+        st.sampled_from([10**15, -(10**15), 253_402_300_799, 2**63]),
+    ),
+    period=st.integers(min_value=1, max_value=10**8),
+)
+def test_every_number_has_an_answer(epoch: int, period: int) -> None:
+    """A peer's epoch of 10**15 ends no process: it is valid at no time, and sums stay instants."""
+    schedule = EpochSchedule(timedelta(seconds=period), timedelta(seconds=4 * period))
+    number = EpochNumber(epoch)
+    start, end = schedule.start_of(number), schedule.end_of(number)
+    assert start <= end
+    assert start <= schedule.expiry_of(number)
+    assert start - timedelta(days=400) < schedule.expiry_of(number) + timedelta(days=400)
+    schedule.is_valid(number, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("epoch", [10**15, -(10**15), 10**30])
+def test_an_absurd_epoch_is_valid_at_no_time(epoch: int) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    for profile in PROFILES.values():
+        assert not profile.key_schedule.is_valid(EpochNumber(epoch), now)
+        assert not profile.ca_schedule.is_valid(EpochNumber(epoch), now)

@@ -19,6 +19,7 @@ from securetransport.core.formats.service_bundle import TopicKey
 from securetransport.core.formats.trust_bundle import (
     TRUSTED_STATES,
     EpochState,
+    RenewalWindow,
     TrustBundle,
     TrustedIssuer,
 )
@@ -136,3 +137,11 @@ def test_an_epoch_that_is_only_prepared_or_already_retired_is_not_trusted() -> N
 def test_a_deny_list_is_empty_by_default() -> None:
     assert DenyList() == DenyList.from_bytes(b"{}")
     assert ServiceId("gatekeeper") not in DenyList().services
+
+
+@pytest.mark.parametrize("epoch", [-1, 253_402_300_800, 10**15, 10**30])
+def test_a_document_of_an_impossible_epoch_is_refused(epoch: int) -> None:
+    """No arithmetic sees it: the border is the document's own type."""
+    body = json.dumps({"epoch": epoch, "opens_at": NOW.isoformat(), "closes_at": NOW.isoformat()})
+    with pytest.raises(ValueError, match="epoch"):
+        RenewalWindow.from_bytes(body.encode())

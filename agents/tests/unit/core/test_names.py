@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -127,6 +128,58 @@ def test_paths_are_those_of_the_architecture_page() -> None:
     assert names.kv_service_bundle(ServiceId("gatekeeper")) == "bundles/gatekeeper"
     assert names.service_transit_key(ServiceId("gatekeeper")) == "svc-gatekeeper"
     assert names.subject_bundle_push(ServiceId("gatekeeper")) == "metadata.bundle-push.gatekeeper"
+
+
+@pytest.mark.parametrize("text", ["gatekeeper\n", "\ngatekeeper", "gatekeeper ", "gate\x00keeper"])
+@pytest.mark.parametrize(
+    "parse",
+    [
+        names.parse_service,
+        names.parse_free_service,
+        names.parse_replica,
+        names.parse_durable,
+        names.parse_stream,
+        names.parse_topic,
+        names.parse_trust_domain,
+    ],
+)
+def test_no_name_has_white_space_at_its_ends(parse: Callable[[str], str], text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not|is upper"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["auth-controller", "A_b-9", "x" * 63])
+def test_a_durable_of_letters_digits_hyphens_and_underscores_is_accepted(text: str) -> None:
+    assert names.parse_durable(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "a.b", "a*", "a>", "-a", "x" * 64])
+def test_any_other_durable_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="durable"):
+        names.parse_durable(text)
+
+
+@pytest.mark.parametrize("text", ["securetransport.local", "a-b.c--d.e1", "x"])
+def test_a_lower_case_domain_is_a_trust_domain(text: str) -> None:
+    assert names.parse_trust_domain(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "A.b", "a..b", "-a.b", "a.b-", "a/b", "ü.de", "a" * 256])
+def test_any_other_trust_domain_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="domain"):
+        names.parse_trust_domain(text)
+
+
+@pytest.mark.parametrize("text", sorted(names.RESERVED_NAMES))
+def test_a_name_of_the_platform_is_nobody_elses(text: str) -> None:
+    assert parse_service(text) == text, "a reserved name that no rule lets through is none"
+    with pytest.raises(ValueError, match="name of the platform"):
+        names.parse_free_service(text)
+
+
+@pytest.mark.parametrize("text", ["ansible-admin", "default", "root", "authority", "all"])
+def test_the_names_that_mean_something_else_are_reserved(text: str) -> None:
+    assert text in names.RESERVED_NAMES
 
 
 def test_the_platforms_own_services_are_services() -> None:

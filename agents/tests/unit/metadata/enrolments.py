@@ -42,7 +42,7 @@ class Enrolled:
             "created_at": self.clock.now(),
             **changes,
         }
-        return VerifyKey(**facts)
+        return VerifyKey.model_construct(**facts)  # lies, too, must get as far as the wire
 
     def value(self, **changes: Any) -> dict[str, Any]:
         """Return the value of the enrolment in KV."""

@@ -96,6 +96,14 @@ def test_config_argument_beats_the_variable(config: Path, tmp_path: Path) -> Non
     assert DemoSettings.load(["--config", str(other)]).identity.instance == "9"
 
 
+@pytest.mark.parametrize("name", ["web01.example.com", "A", "1\\n", ""])
+def test_an_instance_that_is_no_name_is_found_before_the_start(config: Path, name: str) -> None:
+    config.write_text(config.read_text().replace('instance = "1"', f'instance = "{name}"'))
+    (line,) = problems()
+    assert line.startswith("identity.instance: instance ")
+    assert line.endswith("is not lower-case letters, digits and hyphens")
+
+
 def test_unknown_key_in_the_file_is_named_with_the_nearest_known_one(config: Path) -> None:
     config.write_text(config.read_text().replace("servers =", "server ="))
     assert problems() == [

@@ -21,7 +21,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import combinations
@@ -46,7 +46,6 @@ PLATFORM_STREAMS = frozenset(
 )
 FOREIGN_MAY_SUBSCRIBE = frozenset({names.SUBJECT_TRUST_NOTICE, names.SUBJECT_SERVER_REPORT})
 
-_STREAM = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 _SUBJECT = re.compile(r"[a-z0-9][a-z0-9_-]*(\.([a-z0-9][a-z0-9_-]*|\*))*(\.>)?")
 
 
@@ -71,7 +70,7 @@ def problems(document: Any) -> list[Problem]:
     Args:
         document: The parsed file: maps, lists, strings and integers.
     """
-    return list(_shape(document)) or [
+    return list(_fractions(document, ())) + list(_shape(document)) or [
         *_names(document),
         *_streams(document),
         *_topics(document),
@@ -80,6 +79,22 @@ def problems(document: Any) -> list[Problem]:
         *_producers(document),
         *_foreign(document),
     ]
+
+
+def _fractions(value: Any, path: Path) -> Iterator[Problem]:
+    """Refuse every number that is not written as a whole one.
+
+    JSON Schema takes 2.5e8 for an integer; the canonical form and JetStream do not.
+    """
+    if isinstance(value, float):
+        hint = f"; write {int(value)}" if value.is_integer() else ""
+        yield path, f"must be a whole number, not {value!r}{hint}"
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _fractions(item, (*path, key))
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _fractions(item, (*path, position))
 
 
 def _shape(document: Any) -> Iterator[Problem]:
@@ -113,29 +128,32 @@ def _article(kind: str) -> str:
 
 def _names(document: Mapping[str, Any]) -> Iterator[Problem]:
     """Rule 1."""
+    yield from _fault(names.parse_trust_domain, document["trust_domain"], ("trust_domain",))
     for stream in document["streams"]:
-        if not _STREAM.fullmatch(stream):
-            yield ("streams", stream), "a stream is upper-case letters, digits and underscores"
-        elif stream in PLATFORM_STREAMS:
+        yield from _fault(names.parse_stream, stream, ("streams", stream))
+        if stream in PLATFORM_STREAMS:
             yield ("streams", stream), f"stream {stream} belongs to the platform"
     for topic in document["topics"]:
-        try:
-            names.parse_topic(topic)
-        except ValueError as error:
-            yield ("topics", topic), str(error)
+        yield from _fault(names.parse_topic, topic, ("topics", topic))
+    for service, entry in document["services"].items():
+        for position, item in enumerate(entry.get("consumes", [])):
+            place: Path = ("services", service, "consumes", position, "durable")
+            yield from _fault(names.parse_durable, item["durable"], place)
     yield from _identities(document)
+
+
+def _fault(parse: Callable[[str], str], text: str, path: Path) -> Iterator[Problem]:
+    try:
+        parse(text)
+    except ValueError as error:
+        yield path, str(error)
 
 
 def _identities(document: Mapping[str, Any]) -> Iterator[Problem]:
     foreign = document.get("foreign", {})
     for section, entries in (("services", document["services"]), ("foreign", foreign)):
         for service in entries:
-            try:
-                names.parse_service(service)
-            except ValueError as error:
-                yield (section, service), str(error)
-            if service in names.PLATFORM_SERVICES:
-                yield (section, service), f"{service!r} is a name of the platform; choose another"
+            yield from _fault(names.parse_free_service, service, (section, service))
     for both in sorted(set(document["services"]) & set(foreign)):
         yield ("foreign", both), f"{both!r} is a service too; a name has one role"
 

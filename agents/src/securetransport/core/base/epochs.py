@@ -14,12 +14,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NewType
+from typing import Final, NewType
 
 EpochNumber = NewType("EpochNumber", int)
 
+MAX_EPOCH: Final = 253_402_300_799
+"""The last second of year 9999: no period is shorter, so no honest epoch is higher."""
+
 UNIX_START = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
+# Ends of our calendar, with room for the validities, leads and waits that callers add.
+_EARLIEST = datetime(1000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +65,20 @@ class EpochSchedule:
         return EpochNumber((at - UNIX_START) // self.period)
 
     def start_of(self, epoch: EpochNumber) -> datetime:
-        """Return the first instant of ``epoch``, in UTC."""
-        return UNIX_START + self.period * epoch
+        """Return the first instant of ``epoch``, in UTC.
+
+        Epochs come from others, so every number has an answer: one far from our time starts at the
+        end of the calendar that it lies behind, and is valid at no instant that anybody lives in.
+        """
+        try:
+            start = UNIX_START + self.period * epoch
+        except OverflowError:
+            return _LATEST if epoch > 0 else _EARLIEST
+        return min(max(start, _EARLIEST), _LATEST)
 
     def end_of(self, epoch: EpochNumber) -> datetime:
         """Return the first instant after ``epoch``, in UTC."""
-        return UNIX_START + self.period * (epoch + 1)
+        return self.start_of(EpochNumber(epoch + 1))
 
     def expiry_of(self, epoch: EpochNumber) -> datetime:
         """Return the instant from which material of ``epoch`` is refused, in UTC."""

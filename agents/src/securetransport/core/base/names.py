@@ -1,5 +1,9 @@
 """Names that must be the same everywhere: identities, subjects, OpenBao's paths, the issuer's name.
 
+The one place that says what a name may look like: the ACL, the settings, documents and headers ask
+the ``parse_…`` functions here, so what one of them accepts, all accept. They judge the whole text:
+a line feed at its end is a part of it.
+
 One service has one name: the URI SAN ``spiffe://<trust domain>/<service>``, the NATS user, the
 AppRole, the policy, the service account and the message signer are all derived from its
 :data:`ServiceId`. Nothing is authorised by a common name.
@@ -22,7 +26,12 @@ Fingerprint = NewType("Fingerprint", str)
 _LABEL = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _INSTANCE_LABEL = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _TOKEN = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
+_DURABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_STREAM = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _MAX_LABEL = 40
+_MAX_DURABLE = 63
+_MAX_DOMAIN = 255
 
 METADATA = ServiceId("metadata")
 KEEPER = ServiceId("keeper")
@@ -31,6 +40,18 @@ NATS_SERVER = ServiceId("nats")
 PROBE = ServiceId("probe")
 ADMIN = ServiceId("admin")
 PLATFORM_SERVICES = frozenset({METADATA, KEEPER, WATCHER, NATS_SERVER, PROBE, ADMIN})
+
+RESERVED_NAMES = PLATFORM_SERVICES | {
+    "ansible-admin",  # Ansible's own policy and login in OpenBao
+    "default",  # policies that OpenBao brings along
+    "response-wrapping",
+    "root",
+    "administrator",  # signers and audiences of documents, which service ids stand beside
+    "all",
+    "authority",
+    "system",  # NATS: the system account's own word
+}
+"""Names that no service and no client of an ACL may have: one identity has one meaning."""
 
 
 def parse_service(text: str) -> ServiceId:
@@ -42,6 +63,53 @@ def parse_service(text: str) -> ServiceId:
     if len(text) > _MAX_LABEL or not _LABEL.fullmatch(text):
         raise ValueError(f"service {text!r} is not lower-case letters, digits and single hyphens")
     return ServiceId(text)
+
+
+def parse_free_service(text: str) -> ServiceId:
+    """Return ``text`` as the id of a service or client that an ACL may define.
+
+    Raises:
+        ValueError: As :func:`parse_service`, or the name belongs to the platform.
+    """
+    service = parse_service(text)
+    if service in RESERVED_NAMES:
+        raise ValueError(f"{text!r} is a name of the platform; choose another")
+    return service
+
+
+def parse_trust_domain(text: str) -> str:
+    """Return ``text`` as a trust domain, the authority part of every SPIFFE id.
+
+    Raises:
+        ValueError: Not a lower-case domain name, or longer than 255.
+    """
+    if len(text) > _MAX_DOMAIN or not _DOMAIN.fullmatch(text):
+        raise ValueError(f"{text!r} is not a lower-case domain name")
+    return text
+
+
+def parse_stream(text: str) -> str:
+    """Return ``text`` as the name of an ACL's stream.
+
+    Raises:
+        ValueError: Not upper-case letters, digits and single underscores.
+    """
+    if not _STREAM.fullmatch(text):
+        raise ValueError("a stream is upper-case letters, digits and underscores")
+    return text
+
+
+def parse_durable(text: str) -> str:
+    """Return ``text`` as the name of a durable.
+
+    Raises:
+        ValueError: Not letters, digits, hyphens and underscores, or longer than 63.
+    """
+    if len(text) > _MAX_DURABLE or not _DURABLE.fullmatch(text):
+        raise ValueError(
+            f"durable {text!r} is not 1 to {_MAX_DURABLE} letters, digits, hyphens and underscores"
+        )
+    return text
 
 
 def parse_topic(text: str) -> Topic:
@@ -56,15 +124,24 @@ def parse_topic(text: str) -> Topic:
     return Topic(text)
 
 
+def parse_replica(text: str) -> str:
+    """Return ``text`` as the name of one instance within its service, for example ``1``.
+
+    Raises:
+        ValueError: Not lower-case letters, digits and single hyphens, or longer than 40.
+    """
+    if len(text) > _MAX_LABEL or not _INSTANCE_LABEL.fullmatch(text):
+        raise ValueError(f"instance {text!r} is not lower-case letters, digits and hyphens")
+    return text
+
+
 def instance_id(service: ServiceId, instance: str) -> InstanceId:
     """Return ``<service>/<instance>``.
 
     Raises:
-        ValueError: ``instance`` is not lower-case letters, digits and single hyphens.
+        ValueError: ``instance`` is not the name of one, see :func:`parse_replica`.
     """
-    if len(instance) > _MAX_LABEL or not _INSTANCE_LABEL.fullmatch(instance):
-        raise ValueError(f"instance {instance!r} is not lower-case letters, digits and hyphens")
-    return InstanceId(f"{service}/{instance}")
+    return InstanceId(f"{service}/{parse_replica(instance)}")
 
 
 def service_of(instance: InstanceId) -> ServiceId:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime, Field
 
-from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import Fingerprint, InstanceId
-from securetransport.core.formats.body import Base64Bytes, Document, Version
+from securetransport.core.formats.body import Base64Bytes, Document, Epoch, Version
 
 
 class Attestation(Document):
@@ -53,7 +52,7 @@ class KeeperAttestation(Document):
     bundle_version: Version
     policy_version: Version
     leaf: Fingerprint
-    leaf_epoch: EpochNumber
+    leaf_epoch: Epoch
     leaf_not_after: AwareDatetime
     is_served: bool
     attested_at: AwareDatetime

@@ -13,7 +13,9 @@ from enum import StrEnum
 from functools import total_ordering
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+
+from securetransport.core.base.epochs import MAX_EPOCH, EpochNumber
 
 
 def _to_bytes(value: object) -> bytes:
@@ -23,6 +25,9 @@ def _to_bytes(value: object) -> bytes:
         return base64.b64decode(value, validate=True)
     raise ValueError("expected base64 text")
 
+
+Epoch = Annotated[EpochNumber, Field(ge=0, le=MAX_EPOCH)]
+"""An epoch in a document: one that cannot exist is refused with the document."""
 
 Base64Bytes = Annotated[
     bytes,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime
 
-from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import InstanceId, KeyId, ServiceId, Topic
-from securetransport.core.formats.body import Base64Bytes, Document
+from securetransport.core.formats.body import Base64Bytes, Document, Epoch
 
 
 class VerifyKey(Document):
@@ -25,7 +24,7 @@ class VerifyKey(Document):
     key_id: KeyId
     service: ServiceId
     instance: InstanceId
-    epoch: EpochNumber
+    epoch: Epoch
     algorithm: str
     public_key: Base64Bytes
     created_at: AwareDatetime
@@ -69,6 +68,6 @@ class Directory(Document):
         topic_policies: Per topic the digests of its rules that are accepted now.
     """
 
-    trees: dict[EpochNumber, DirectoryTree]
+    trees: dict[Epoch, DirectoryTree]
     key_ids: tuple[KeyId, ...]
     topic_policies: dict[Topic, tuple[str, ...]]

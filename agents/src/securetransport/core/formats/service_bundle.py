@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import ServiceId, Topic
-from securetransport.core.formats.body import Base64Bytes, Document
+from securetransport.core.formats.body import Base64Bytes, Document, Epoch
 
 
 class TopicKey(Document):
@@ -18,7 +17,7 @@ class TopicKey(Document):
     """
 
     topic: Topic
-    epoch: EpochNumber
+    epoch: Epoch
     generation: int
     secret: Base64Bytes
 
@@ -61,5 +60,5 @@ class ServiceBundle(Document):
     service: ServiceId
     rules: tuple[TopicRule, ...]
     topic_keys: tuple[TopicKey, ...]
-    key_epoch: EpochNumber
+    key_epoch: Epoch
     acl_digest: str

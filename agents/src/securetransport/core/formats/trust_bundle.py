@@ -9,9 +9,8 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime
 
-from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import Fingerprint
-from securetransport.core.formats.body import Base64Bytes, Document
+from securetransport.core.formats.body import Base64Bytes, Document, Epoch
 
 
 class EpochState(StrEnum):
@@ -52,7 +51,7 @@ class TrustedIssuer(Document):
         not_after: End of validity of the certificate.
     """
 
-    epoch: EpochNumber
+    epoch: Epoch
     state: EpochState
     certificate: Base64Bytes
     fingerprint: Fingerprint
@@ -70,7 +69,7 @@ class RenewalWindow(Document):
         closes_at: Last instant.
     """
 
-    epoch: EpochNumber
+    epoch: Epoch
     opens_at: AwareDatetime
     closes_at: AwareDatetime
 
@@ -86,6 +85,6 @@ class TrustBundle(Document):
     """
 
     issuers: tuple[TrustedIssuer, ...]
-    active: EpochNumber | None
+    active: Epoch | None
     digest: str
     renewal: RenewalWindow | None = None

@@ -19,6 +19,35 @@ BREACHES = {
         changed("  monitor:\n", "  admin:\n"),
         "acl.yml:25: foreign.admin: 'admin' is a name of the platform; choose another",
     ),
+    "1 name of Ansible's own login": (
+        changed("  gatekeeper:\n", "  ansible-admin:\n"),
+        (
+            "acl.yml:16: services.ansible-admin: "
+            "'ansible-admin' is a name of the platform; choose another"
+        ),
+    ),
+    "1 policy that OpenBao brings along": (
+        changed("  monitor:\n", "  default:\n"),
+        "acl.yml:25: foreign.default: 'default' is a name of the platform; choose another",
+    ),
+    "1 line feed in a durable": (
+        changed("durable: auth-controller}", 'durable: "auth-controller\\n"}'),
+        (
+            "acl.yml:23: services.auth-controller.consumes[0].durable: durable "
+            "'auth-controller\\n' is not 1 to 63 letters, digits, hyphens and underscores"
+        ),
+    ),
+    "1 line feed in the trust domain": (
+        changed("trust_domain: securetransport.test", 'trust_domain: "securetransport.test\\n"'),
+        "acl.yml:2: trust_domain: 'securetransport.test\\n' is not a lower-case domain name",
+    ),
+    "number with an exponent": (
+        TEXT.replace("max_bytes: 268435456", "max_bytes: 2.5e8", 1),
+        (
+            "acl.yml:7: streams.AUTH_STREAM.max_bytes: "
+            "must be a whole number, not 250000000.0; write 250000000"
+        ),
+    ),
     "1 service and foreign client": (
         changed("  monitor:\n", "  gatekeeper:\n"),
         "acl.yml:25: foreign.gatekeeper: 'gatekeeper' is a service too; a name has one role",

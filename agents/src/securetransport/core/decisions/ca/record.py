@@ -16,7 +16,7 @@ from pydantic import AwareDatetime
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import RotationError
 from securetransport.core.base.names import Fingerprint
-from securetransport.core.formats.body import Base64Bytes, Document
+from securetransport.core.formats.body import Base64Bytes, Document, Epoch
 from securetransport.core.formats.trust_bundle import TRUSTED_STATES, EpochState, RenewalWindow
 
 _CANDIDATE = frozenset(
@@ -79,7 +79,7 @@ class CaEpoch(Document):
         issuer: Known from ``prepared`` on.
     """
 
-    epoch: EpochNumber
+    epoch: Epoch
     attempt: int
     state: EpochState
     history: tuple[Transition, ...]
@@ -135,7 +135,7 @@ class Holder(Document):
 class Excuse(Document):
     """A gate that was passed without its evidence, by name, because the deadline was reached."""
 
-    epoch: EpochNumber
+    epoch: Epoch
     step: str
     missing: tuple[str, ...]
     at: AwareDatetime

@@ -14,7 +14,7 @@ from typing import Final
 
 from securetransport.core.base import codec
 from securetransport.core.base.entropy import Entropy
-from securetransport.core.base.epochs import UNIX_START, EpochNumber
+from securetransport.core.base.epochs import MAX_EPOCH, UNIX_START, EpochNumber
 from securetransport.core.base.names import (
     InstanceId,
     KeyId,
@@ -188,8 +188,9 @@ def field_problem(header: MessageHeader) -> str | None:
     for name in ("type", "schema"):
         if not _TOKEN.fullmatch(getattr(header, name)):
             return f"{name} is not 1 to 100 letters, digits and . _ / : -"
-    for name in ("sequence", "key_epoch", "generation", "ca_epoch"):
-        if not 0 <= getattr(header, name) <= _MAX_LONG:
+    bounds = (("sequence", _MAX_LONG), ("generation", _MAX_LONG))
+    for name, most in (*bounds, ("key_epoch", MAX_EPOCH), ("ca_epoch", MAX_EPOCH)):
+        if not 0 <= getattr(header, name) <= most:
             return f"{name} is out of range"
     if header.sent_at.tzinfo is None:
         return "sent_at has no time zone"
