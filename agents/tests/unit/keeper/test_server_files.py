@@ -98,6 +98,7 @@ def test_nothing_is_done_when_all_is_in_force() -> None:
 
 @pytest.mark.parametrize("documents", [None, wanted(1, active=None)])
 def test_nothing_is_written_without_documents_or_active_epoch(documents: Wanted | None) -> None:
+    """Rule 1."""
     empty = replace(SETTLED, wanted=documents, leaf=None, in_force=None, attested=None)
     step = decide(empty)
     assert isinstance(step, Wait)
@@ -117,6 +118,7 @@ def test_nothing_is_written_without_documents_or_active_epoch(documents: Wanted 
     ],
 )
 def test_leaf_is_issued_for_each_need(change: dict[str, object], need: LeafNeed) -> None:
+    """Rule 2."""
     assert decide(replace(SETTLED, **change)) == IssueLeaf(need)
 
 
@@ -126,6 +128,7 @@ def test_leaf_of_an_abandoned_epoch_is_replaced_by_one_of_the_former_epoch() -> 
 
 
 def test_new_epoch_waits_for_the_turn_and_says_so() -> None:
+    """Rule 3."""
     waiting = replace(SETTLED, wanted=wanted(1, 2, active=2), may_move=False)
     step = decide(waiting)
     assert isinstance(step, Wait)
@@ -152,6 +155,7 @@ def test_missing_or_different_files_are_written(in_force: FilesInForce | None) -
 
 
 def test_document_that_was_only_signed_anew_changes_no_file() -> None:
+    """Rule 4."""
     assert decide(replace(SETTLED, wanted=wanted(1, active=1, bundle=V2))) == NoteVersions()
 
 
@@ -170,6 +174,7 @@ def test_refused_files_are_not_written_again_at_once_and_the_old_ones_stay() -> 
     ],
 )
 def test_server_that_shows_other_material_is_reloaded(other: ServerView) -> None:
+    """Rule 5."""
     seen = replace(SETTLED, server=other)
     assert decide(seen) == ReloadServer()
     assert decide(replace(seen, may_reload=False)) == Attest(is_served=False)
@@ -215,6 +220,7 @@ def test_policy_is_not_served_before_a_leaf_written_with_it_is_presented() -> No
 def test_statement_is_repeated_when_it_is_not_true_or_old(
     attested: KeeperAttestation | None,
 ) -> None:
+    """Rule 6."""
     assert decide(replace(SETTLED, attested=attested)) == Attest(is_served=True)
 
 

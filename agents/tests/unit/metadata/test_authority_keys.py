@@ -86,6 +86,7 @@ async def test_a_restart_keeps_the_bytes_of_every_key(desk: Desk) -> None:
 
 
 async def test_whoever_loses_the_race_for_a_key_reads_the_winners(desk: Desk) -> None:
+    """Rule 1 of core.decisions.topic_keys."""
     first, second = rotation(desk), rotation(desk)
     await first.ensure_topic_keys(acl())
     get = desk.store.kv_get

@@ -42,6 +42,7 @@ def test_answering_server_is_reported_with_what_it_showed() -> None:
 
 
 def test_silence_is_unknown_first_and_unreachable_later() -> None:
+    """Rules 1 and 3."""
     silent = replace(SEEN, connections=None, routes=None, client=None, route=None)
     (found,) = report([silent], monotonic=100.0 + SILENT_AFTER - 0.1, at=NOW).servers
     assert found.reachable
@@ -75,6 +76,7 @@ def test_servers_are_listed_by_name() -> None:
 def test_absence_is_said_only_by_a_majority(
     routes: dict[str, frozenset[str] | None], expected: bool | None
 ) -> None:
+    """Rule 2."""
     assert is_seen_by_peers("c", routes) is expected
 
 

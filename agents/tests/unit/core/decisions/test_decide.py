@@ -35,6 +35,7 @@ def world() -> World:
 
 
 def test_cold_start_needs_nobody_and_activates_at_once() -> None:
+    """Rule 8."""
     world = World(watcher_works=False)
     world.authority()
     assert world.active() == world.profile.ca_schedule.number_at(START)
@@ -51,6 +52,7 @@ def test_ten_rotations_run_by_themselves(world: World) -> None:
 
 
 def test_activation_is_never_before_its_start(world: World) -> None:
+    """Rule 3b."""
     world.run(5 * MINUTE)
     schedule = world.profile.ca_schedule
     for entry in world.record.epochs[1:]:
@@ -59,6 +61,7 @@ def test_activation_is_never_before_its_start(world: World) -> None:
 
 
 def test_epoch_is_confirmed_before_its_start(world: World) -> None:
+    """Rule 3a."""
     world.run(3 * MINUTE)
     active = world.record.active
     assert active is not None
@@ -68,6 +71,7 @@ def test_epoch_is_confirmed_before_its_start(world: World) -> None:
 
 
 def test_a_keeper_that_does_not_attest_holds_the_rotation(world: World) -> None:
+    """Rule 3a."""
     before = world.active()
     world.servers["nats-2"].keeper_works = False
     world.run(70 * SECOND)
@@ -119,6 +123,7 @@ def test_silent_watcher_is_unknown_not_yes(world: World) -> None:
 
 
 def test_deadline_lets_it_pass_and_names_what_was_missing(world: World) -> None:
+    """Rule 7."""
     before = world.active()
     world.members[0].follows = False
     deadline = gates.deadline_of(world.record, world.profile)
@@ -137,6 +142,7 @@ def test_a_server_that_is_gone_does_not_gate(world: World) -> None:
 
 
 def test_demotion_waits_for_every_server_to_serve_the_active_epoch(world: World) -> None:
+    """Rule 4."""
     schedule = world.profile.ca_schedule
     following = EpochNumber(world.active() + 1)
     world.run(schedule.start_of(following) - world.now - SECOND)
@@ -171,6 +177,7 @@ def test_a_server_that_the_report_does_not_name_holds_the_demotion(world: World)
 
 
 def test_legacy_issuers_cannot_issue(world: World) -> None:
+    """Rule 1."""
     world.run(3 * MINUTE)
     active = world.record.active
     assert active is not None
@@ -180,6 +187,7 @@ def test_legacy_issuers_cannot_issue(world: World) -> None:
 
 
 def test_expired_issuers_leave_trust_and_mount(world: World) -> None:
+    """Rule 5."""
     first = world.active()
     world.run(world.profile.ca_validity + MINUTE)
     assert world.state_of(first) is EpochState.DESTROYED
@@ -210,6 +218,7 @@ def test_comes_back_after_everything_expired(world: World) -> None:
 
 
 def test_a_restart_after_missed_epochs_goes_on_with_the_current_one(world: World) -> None:
+    """Rules 3c and 6."""
     world.now += world.profile.ca_period * 2
     world.everybody_else()
     world.run(10 * SECOND)
@@ -309,6 +318,7 @@ def test_a_leftover_without_its_key_is_removed_not_adopted(world: World) -> None
 
 
 def test_issuers_that_no_record_names_are_removed(world: World) -> None:
+    """Rule 1."""
     stray = world.record.active
     assert stray is not None
     world.make_issuer(stray.model_copy(update={"epoch": 7, "attempt": 3}))
@@ -318,6 +328,7 @@ def test_issuers_that_no_record_names_are_removed(world: World) -> None:
 
 
 def test_bundle_is_signed_again_before_it_expires(world: World) -> None:
+    """Rule 2."""
     world.run(3 * MINUTE)
     for at, step in world.steps:
         if isinstance(step, steps.Publish):

@@ -43,6 +43,7 @@ def with_connection(seen: Observation, connection: ServerConnection) -> Observat
 
 
 def test_everybody_confirms_a_set_that_everybody_shows(world: World) -> None:
+    """Rules 1 and 3."""
     seen = world.observe()
     assert members(world, seen) == ()
     assert gates.servers_confirm(seen, wanted_bundle(world.record), seen.now - SECOND) == ()
