@@ -101,7 +101,7 @@ class MalformedMessageError(RejectedMessageError):
 
 
 class UnknownKeyError(RejectedMessageError):
-    """No verify key or topic key is in hand for what the header names."""
+    """No verify key or topic key is held for what the header names."""
 
     reason = "unknown_key"
 

@@ -48,7 +48,7 @@ class Profile:
             because it is a field that people may have set.
         key_period: Distance of key epoch starts (topic and signing keys).
         key_validity: How long keys are accepted, from their epoch's start.
-        key_lead: How long before its start a key epoch's material is in every hand.
+        key_lead: How long before its start a key epoch's material is held by everybody.
         key_refresh: How long after a boundary a member refreshes its bundle.
         clock_skew: Accepted disagreement of clocks.
         retry_limit: How late after signing a sender may still publish.

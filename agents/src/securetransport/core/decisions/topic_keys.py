@@ -1,7 +1,7 @@
 """Topic keys by epoch: the next one to make or to destroy.
 
 Keys need no agreement of servers: a new epoch's keys are made ``key_lead`` before its start and are
-in every hand before the boundary, because members refresh in between. Rules:
+held by everybody before the boundary, because members refresh in between. Rules:
 
 1. A key's bytes are made once: written with compare-and-swap on "does not exist"; who loses reads.
 2. Keys exist for every valid epoch of every topic, and for the next one from its lead on; the

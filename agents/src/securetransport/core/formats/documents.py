@@ -182,7 +182,7 @@ def sign_with_key(  # noqa: PLR0913  # one argument per field of the format
     signer: str,
     key: signing.SigningKey,
 ) -> SignedDocument:
-    """Return a document signed by a key in hand; for instances and administrators.
+    """Return a document signed by a key that the caller holds; for instances and administrators.
 
     Raises:
         ValueError: As :func:`unsigned`.

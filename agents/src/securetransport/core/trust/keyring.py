@@ -2,7 +2,7 @@
 
 Rules:
 
-1. A sender uses the highest generation of the current epoch; while that epoch's key is not in hand,
+1. A sender uses the highest generation of the current epoch; while that epoch's key is not held,
    the newest older one that no receiver can see as expired. A key of a coming epoch is never used.
 2. A receiver may hold older keys than it may send with, until they are pruned.
 3. A topic that is missing from the newest set of keys is forgotten with all its keys.
@@ -33,7 +33,7 @@ _Generations = dict[int, TopicKey]
 
 
 class TopicKeyring:
-    """Topic keys in hand, by topic, epoch and generation.
+    """The topic keys held, by topic, epoch and generation.
 
     Args:
         schedule: Epochs of topic keys.
@@ -67,13 +67,13 @@ class TopicKeyring:
         """Return one key, of any epoch that is still held.
 
         Raises:
-            UnknownKeyError: It is not in hand.
+            UnknownKeyError: It is not held.
         """
         try:
             return self._keys[topic][epoch][generation]
         except KeyError as err:
             raise UnknownKeyError(
-                "topic key is not in hand", topic=topic, epoch=epoch, generation=generation
+                "topic key is not held", topic=topic, epoch=epoch, generation=generation
             ) from err
 
     def for_sending(self, topic: Topic, at: datetime, skew: timedelta) -> TopicKey:
@@ -127,7 +127,7 @@ class TopicKeyring:
 
 
 class VerifyKeyring:
-    """Public signing keys in hand; the caller has verified their inclusion in the Directory."""
+    """The public signing keys held; the caller has verified their inclusion in the Directory."""
 
     def __init__(self) -> None:
         self._keys: dict[KeyId, VerifyKey] = {}
@@ -158,19 +158,19 @@ class VerifyKeyring:
         """Return a key.
 
         Raises:
-            UnknownKeyError: It is not in hand.
+            UnknownKeyError: It is not held.
         """
         try:
             return self._keys[key_id]
         except KeyError as err:
-            raise UnknownKeyError("verify key is not in hand", key_id=key_id) from err
+            raise UnknownKeyError("verify key is not held", key_id=key_id) from err
 
     def __contains__(self, key_id: object) -> bool:
-        """Tell whether a key is in hand."""
+        """Tell whether a key is held."""
         return key_id in self._keys
 
     def __len__(self) -> int:
-        """Return how many keys are in hand."""
+        """Return how many keys are held."""
         return len(self._keys)
 
     def prune(self, at: datetime, schedule: EpochSchedule, retention: timedelta) -> int:

@@ -114,8 +114,8 @@ class Acceptance:
     """What a receiver judges with; the owner replaces parts when newer documents arrive.
 
     Attributes:
-        verify_keys: Public keys in hand.
-        topic_keys: Topic keys in hand.
+        verify_keys: Public keys held.
+        topic_keys: Topic keys held.
         rules: The rule of each topic it may consume.
         accepted_policy_digests: Per topic the digests that the Directory lists.
         deny: What is revoked.
@@ -270,12 +270,12 @@ def _check_rights(received: Received, header: MessageHeader, acceptance: Accepta
 
 
 def _verify_key(received: Received, header: MessageHeader, acceptance: Acceptance) -> VerifyKey:
-    """Checks 11 to 13: the key is in hand, the signer's own, and of a valid epoch."""
+    """Checks 11 to 13: the key is held, the signer's own, and of a valid epoch."""
     try:
         key = acceptance.verify_keys.get(header.key_id)
     except UnknownKeyError as err:
         raise _refuse(
-            Refusal.VERIFY_KEY, "verify key is not in hand", header, key_id=header.key_id
+            Refusal.VERIFY_KEY, "verify key is not held", header, key_id=header.key_id
         ) from err
     if (key.service, key.instance) != (header.signer, header.instance):
         raise _refuse(
@@ -317,13 +317,13 @@ def _verify_root(algorithm: str, public_key: bytes, root_bytes: bytes, signature
 
 
 def _topic_key(header: MessageHeader, acceptance: Acceptance) -> TopicKey:
-    """Check 15: the topic key is in hand."""
+    """Check 15: the topic key is held."""
     try:
         return acceptance.topic_keys.key(header.topic, header.key_epoch, header.generation)
     except UnknownKeyError as err:
         raise _refuse(
             Refusal.TOPIC_KEY,
-            "topic key is not in hand",
+            "topic key is not held",
             header,
             topic=header.topic,
             epoch=header.key_epoch,

@@ -5,7 +5,7 @@ carries out that one step and observes again; so a crash at any point is resumed
 
 Rules, in the order applied:
 
-1. Nothing is written before a verified trust bundle and broker policy are in hand, and nothing
+1. Nothing is written before a verified trust bundle and broker policy are there, and nothing
    before the bundle names an active epoch.
 2. A leaf is issued when there is none, when it ended, when its issuer left the trust set, when the
    active epoch is another one, when the broker policy changed, or at its time of renewal.

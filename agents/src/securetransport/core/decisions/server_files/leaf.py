@@ -28,10 +28,10 @@ class LeafNeed(StrEnum):
 def leaf_need(
     leaf: LeafFacts | None, wanted: Wanted, at: datetime, *, is_due: bool = False
 ) -> LeafNeed | None:
-    """Return why a new leaf is needed, ``None`` when the one in hand is right.
+    """Return why a new leaf is needed, ``None`` when the one that is held is right.
 
     Args:
-        leaf: The leaf in hand.
+        leaf: The leaf that is held.
         wanted: The documents to follow.
         at: Now.
         is_due: It is time to renew whatever ``at`` says.

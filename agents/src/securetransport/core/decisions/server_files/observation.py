@@ -144,7 +144,7 @@ class Observation:
     Attributes:
         at: Now.
         wanted: Verified documents, ``None`` before there are any.
-        leaf: The newest leaf in hand: just issued, or the one in the files.
+        leaf: The newest leaf held: just issued, or the one in the files.
         in_force: The files the server may read; ``None`` when there are none or they are damaged.
         wanted_content: Digest of what the files should be with ``leaf``; ``None`` without one.
         server: The server as seen from outside.
