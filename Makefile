@@ -2,9 +2,18 @@
 PYTHON ?= python3
 ENV := .venv/bin
 
-.PHONY: demo up status down clean test env lock
+# Whatever this terminal has: a locale that every Debian has, no proxy for what runs here, and the
+# configuration of this checkout even where others may write to it.
+export LC_ALL := C.UTF-8
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export NO_PROXY := 127.0.0.1,localhost,::1
+export no_proxy := $(NO_PROXY)
+
+.PHONY: demo try up status down clean test env lock
 demo: env  ## build the three clusters, rotate under load, judge; leaves the platform running
 	$(ENV)/python -m demo
+try: env  ## the same until the first rotation under load is proven; a minute when it is up already
+	$(ENV)/python -m demo --only-first-rotation
 up: env  ## build or start the local platform
 	$(ENV)/ansible-playbook -i inventories/local playbooks/site.yml
 status: env  ## what is rotating, and what it waits for

@@ -27,7 +27,17 @@ BUILD = ROOT / "build"
 COLLECTION = BUILD / "sanity" / "ansible_collections" / "securetransport" / "platform"
 SANITY_HOME = ROOT / ".ansible" / "sanity-home"  # ansible-test keeps its environments at home
 LINK = ROOT / ".ansible" / "collections" / "ansible_collections"
-PYTHON_FOLDERS = ("agents", "plugins", "demo", "lab", "tests", "tools", "noxfile.py")
+PYTHON_FOLDERS = (
+    "agents",
+    "examples",
+    "plugins",
+    "demo",
+    "evaluation",
+    "lab",
+    "tests",
+    "tools",
+    "noxfile.py",
+)
 YAML_FOLDERS = (
     "playbooks",
     "roles",
@@ -169,7 +179,8 @@ def types(session: Session) -> None:
     """Mypy, strict."""
     config = "--config-file=agents/pyproject.toml"
     run(session, "mypy", config, "agents/src/securetransport", "noxfile.py")
-    run(session, "mypy", config, "--package", "demo")
+    run(session, "mypy", config, "--package", "securetransport_examples")
+    run(session, "mypy", config, "--package", "evaluation", "--package", "demo")
     lab = str(LAB / "src")
     run(session, "mypy", config, "--package", "lab", MYPYPATH=lab)
     # A node's first process runs alone, with the Python of the node.
@@ -184,9 +195,10 @@ def types(session: Session) -> None:
 
 @gate("imports", 10)
 def imports(session: Session) -> None:
-    """The import contracts: docs/architecture.md, "Packages"; the collection's; the lab's own."""
+    """The import contracts: docs/architecture.md, "Packages"; the collection's and others' own."""
     run(session, "lint-imports", "--no-logo")
-    run(session, "lint-imports", "--no-logo", "--config", str(LAB / ".importlinter"))
+    for place in ("examples", "lab"):
+        run(session, "lint-imports", "--no-logo", "--config", str(ROOT / place / ".importlinter"))
     plugins = ("--config", "tests/gates/plugins.importlinter")
     run(session, "lint-imports", "--no-logo", *plugins, PYTHONPATH=str(ROOT / "plugins"))
 
@@ -258,8 +270,9 @@ def prepare_sanity_home(session: Session) -> None:
 
 @gate("unit", 30)
 def unit(session: Session) -> None:
-    """Unit tests of the agents and of the collection's backends: no socket, no server."""
-    pytest(session, "unit", "-n", "2", *present(session, "agents/tests/unit", "tests/plugins"))
+    """The unit tests of agents, backends, examples, evaluation and demo: no server."""
+    tests = ("agents/tests/unit", "tests/plugins", "examples/tests", "tests/evaluation")
+    pytest(session, "unit", "-n", "2", *present(session, *tests))
 
 
 @gate("port-calls", 120, default=False)

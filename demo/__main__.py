@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
-import time
+from pathlib import Path
 
 from rich.console import Console
 
-from demo.evidence import end_order
-from demo.platform import DemoError
-from demo.run import DEFAULT_PORT_BASE, FAULTS, STANDARD, Story, tell
-from securetransport.core.base.errors import SecureTransportError
+from demo.run import DEFAULT_PORT_BASE, FAULTS, STANDARD, DemoRun, perform
 
 _LOAD_LIMIT_SECONDS = 540.0
 
 
 def main() -> int:
-    """Run the story once."""
+    """Run once."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument(
         "--limit",
@@ -38,24 +34,32 @@ def main() -> int:
         default=DEFAULT_PORT_BASE,
         help="first of the hundred ports that the platform uses",
     )
+    parser.add_argument(
+        "--only-first-rotation",
+        action="store_true",
+        help="end when the first rotation under load is proven",
+    )
+    parser.add_argument(
+        "--picture",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="write the picture of the first rotation here, too",
+    )
     arguments = parser.parse_args()
     kills = tuple(name for name in arguments.kill.split(",") if name)
-    console = Console()
-    began = time.monotonic()
-    wanted = FAULTS if kills else STANDARD
-    story = Story(console, arguments.limit, wanted, kills, arguments.port_base)
-    try:
-        story.build()
-        watcher, run, before = asyncio.run(story.load())
-        asyncio.run(story.arrive())
-        story.seconds["all"] = time.monotonic() - began
-        verdict, data = story.judge(watcher, run, before)
-    except (DemoError, SecureTransportError) as err:
-        console.print(f"demo: {err}", markup=False)
-        return 2
-    end_order()
-    tell(console, verdict, data)
-    return 0 if verdict.ok else 1
+    return perform(
+        DemoRun(
+            Console(),
+            arguments.limit,
+            FAULTS if kills else STANDARD,
+            kills,
+            arguments.port_base,
+            only_first=arguments.only_first_rotation,
+            pictures=tuple(path.resolve() for path in arguments.picture),
+        )
+    )
 
 
 if __name__ == "__main__":

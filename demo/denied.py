@@ -14,8 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from rich.console import Console
 
-from demo.evidence import GATEKEEPER
-from demo.platform import CLI_CONFIG
+from evaluation.platform import CLI_CONFIG, SERVICES
 from securetransport.adapters.openbao import OpenBaoStore
 from securetransport.cli.session import connection, visit
 from securetransport.cli.settings import CliSettings, load_settings
@@ -34,8 +33,8 @@ async def attempts(settings: CliSettings, console: Console) -> int:
     """Try everything; returns how many attempts were allowed."""
     stolen = settings.model_copy(
         update={
-            "role_id_file": GATEKEEPER / "role-id",
-            "secret_id_file": GATEKEEPER / "secret-id",
+            "role_id_file": SERVICES / "gatekeeper-1" / "role-id",
+            "secret_id_file": SERVICES / "gatekeeper-1" / "secret-id",
         }
     )
     async with visit(stolen, _ME, "stolen") as held, connection(stolen, held) as bus:

@@ -1,9 +1,10 @@
-"""The story of the demo: build, load, rotate, hurt, wait, judge.
+"""One run of the demo: build, load, rotate, hurt, wait, judge.
 
 1. Ansible builds the three clusters, or adopts them when they are there.
 2. The gatekeeper sends requests; everything is signed, encrypted, written to ledgers.
-3. CA and keys rotate by their epochs; on the way one agent and one server are killed.
-4. When enough rotations were seen the load stops, what is on its way arrives, the ledgers are
+3. CA and keys rotate by their epochs; the first rotation is told as soon as it is proven. On the
+   way one agent and one server are killed.
+4. When enough rotations were seen the load stops, what is on its way is delivered, the ledgers are
    compared, and the verdict is written. The platform keeps running.
 """
 
@@ -14,27 +15,30 @@ import json
 import shutil
 import time
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from demo import evidence, platform, timeline
-from demo.report import RunData, render
-from demo.verdict import LEAST_WINDOWS, Verdict, Wanted
+from demo import picture, rotation
 from demo.watching import Watcher
-from demo.windows import Span, Window, cut, gap_figures
+from evaluation import checker, evidence, platform, timeline
+from evaluation.errors import EvaluationError
+from evaluation.footprint import Footprint
+from evaluation.load import LoadControl
+from evaluation.report import RunData, render
+from evaluation.verdict import LEAST_WINDOWS, Refusals, Verdict, Wanted
+from evaluation.windows import Span, Window, cut, gap_figures
 from securetransport.cli.settings import load_settings
-from securetransport.core.base.epochs import UNIX_START
-from securetransport.core.base.profile import PROFILES, Profile
-from securetransport.messages import checker
+from securetransport.core.base.errors import SecureTransportError
 
 OUT = platform.ROOT / "build" / "demo"
 PROFILE = "compressed"
 DEFAULT_PORT_BASE = 24200
 _SERVICE_OFFSETS = (26, 27)  # docs/architecture.md, "Local platform on disk"
-_DRAIN_SECONDS = 40.0
+_DELIVERY_SECONDS = 40.0
+# Receipt to effect; a message on its way for longer counts as lost until it arrives.
+_ON_ITS_WAY_SECONDS = 3.0
 _FAULT_SHADOW_SECONDS = 15.0
 _CALM_AFTER_ACTIVATION_SECONDS = 20.0
 _BETWEEN_FAULTS_SECONDS = 25.0
@@ -54,27 +58,55 @@ class Fault:
 
 
 @dataclass
-class Story:
-    """One run of the demo."""
+class DemoRun:
+    """One run of the demo.
+
+    Attributes:
+        console: Where progress is told.
+        limit_seconds: Longest time under load.
+        wanted: What the run must show.
+        kills: Processes to kill one after the other, instead of the standard two.
+        port_base: First of the hundred ports that the platform uses.
+        only_first: End when the first rotation is proven.
+        pictures: Further files for the picture of the first rotation.
+        seconds: How long each part took.
+    """
 
     console: Console
     limit_seconds: float
     wanted: Wanted = STANDARD
     kills: tuple[str, ...] = ()
     port_base: int = DEFAULT_PORT_BASE
+    only_first: bool = False
+    pictures: tuple[Path, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     planned: list[tuple[int, str]] = field(init=False)
+    first: rotation.Rotation | None = None
+    is_proven: bool = False
 
     def __post_init__(self) -> None:
         """Plan what is killed: by default two processes, each some time after a rotation."""
         self.planned = [(0, name) for name in self.kills] or [(2, "metadata-1"), (4, "nats-2")]
+        if self.only_first:
+            self.planned = []
+        self._began = time.monotonic()
+        self._is_fresh = not platform.STATE.exists()
+        self._refused = Refusals(0, 0, 0, 0)
+        self._refused_then = self._refused
+        self._load = LoadControl(platform.SERVICES / "gatekeeper-1" / "state" / "load.json")
+
+    # --- the parts, in order -----------------------------------------------------------------
 
     def build(self) -> None:
         """Set the platform up (1)."""
         if OUT.exists():
             shutil.rmtree(OUT)
         OUT.mkdir(parents=True)
+        if self.only_first and platform.is_running():
+            self.console.print("the three clusters are up; `make up` compares them with the roles")
+            self.seconds["deployment"] = 0.0
+            return
         self.console.print("building three clusters with ansible-playbook playbooks/site.yml")
         self.seconds["deployment"] = platform.play(
             "site", OUT / "site.log", ["-e", f"local_platform_port_base={self.port_base}"]
@@ -86,61 +118,69 @@ class Story:
         settings = load_settings(platform.CLI_CONFIG)
         watcher = Watcher(settings, self.console, OUT / "status.jsonl")
         before = platform.processes()
-        evidence.order_load(RATE_PER_SECOND, stop=False)
+        self._load.order(RATE_PER_SECOND)
         began = time.time()
+        self._refused_then = self._refusals()
         run_began = began + 2.0  # the gatekeeper reads its order once a second
 
         def is_over() -> bool:
+            self._tell_first(watcher, run_began)
+            if self.only_first and self.first is not None:
+                return True
             self._hurt(watcher, run_began)
             return self._is_enough(watcher, run_began) or time.time() > began + self.limit_seconds
 
         await watcher.watch(is_over)
         run = Span(run_began, time.time())
-        evidence.order_load(RATE_PER_SECOND, stop=True)
+        if not self.only_first:
+            self._load.order(0)
         self.seconds["load"] = run.end - run.start
         return watcher, run, before
 
-    async def arrive(self) -> None:
+    def wait_until_delivered(self) -> None:
         """Wait until everything on its way has arrived; what never does is a loss."""
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        while time.monotonic() < deadline:
-            requests, responses = evidence.judge()
-            if not len(requests.lost) and not len(responses.lost):
-                return
-            await asyncio.sleep(1)
+        deadline = time.monotonic() + _DELIVERY_SECONDS
+        while time.monotonic() < deadline and self._ledgers().judge().lost:
+            time.sleep(1)
 
     def judge(
         self, watcher: Watcher, run: Span, before: list[platform.Process]
     ) -> tuple[Verdict, RunData]:
         """Compare ledgers, measure gaps, name every broken rule (4)."""
-        requests, responses = evidence.judge()
-        sender, _reader = evidence.ledgers()
-        moves = timeline.steps(watcher.statuses, run)
-        renewals = timeline.renewals(watcher.statuses, run)
+        ledgers = self._ledgers()
+        sender = ledgers.gatekeepers[0]
+        used = ledgers.received_keys(run.start, run.end)
         windows = self._windows(watcher, run)
         acks = [at for at, _ in checker.publish_points(sender, evidence.REQUESTS)]
         publishes = checker.attempt_instants(sender, evidence.REQUESTS)
         answers = [(at, wait * 1000) for at, wait in checker.answer_points(sender)]
-        refused = evidence.refusals(self.port_base + offset for offset in _SERVICE_OFFSETS)
+        self._keep_refusals()
         after = platform.processes()
         answered = sum(1 for at, _ in answers if run.start <= at < run.end)
-        profile = PROFILES[PROFILE]
+        resident = evidence.memory(after)
+        self.seconds["all"] = time.monotonic() - self._began
         verdict = Verdict(
             profile=PROFILE,
-            ca_rotations_completed=_rotations(watcher, run),
-            key_rotations_completed=_key_rotations(profile, run),
-            messages=evidence.total((requests, responses)),
+            ca_rotations_completed=timeline.activations(watcher.statuses, run),
+            keys=timeline.key_rotations(used),
+            messages=ledgers.judge(),
             answered_per_second=answered / (run.end - run.start),
             wanted=self.wanted,
-            signature_failures=refused.signature + refused.other,
-            decrypt_failures=refused.decryption,
+            refused=self._refused,
             faults_injected=[{"at": fault.at, "what": fault.what} for fault in self.faults],
             ack_gap_ms=gap_figures(acks, windows),
             publish_gap_ms=gap_figures(publishes, windows),
             process_restarts_outside_faults=self._restarts(before, after),
-            excuses=_excuses(watcher, run),
+            excuses=timeline.excuses(watcher.statuses, run),
             seconds=self.seconds,
-            resident_megabytes=evidence.memory(after),
+            resident_megabytes=resident,
+            footprint=Footprint(
+                memory_megabytes=resident["platform"],
+                disk_megabytes=evidence.disk_megabytes(platform.STATE),
+                seconds=self.seconds["all"],
+                is_fresh=self._is_fresh,
+                is_judged=self.wanted is STANDARD,
+            ),
         ).judged()
         data = RunData(
             run=run,
@@ -148,13 +188,46 @@ class Story:
             acks=acks,
             answers=answers,
             statuses=watcher.statuses,
-            moves=moves,
-            renewals=renewals,
+            moves=timeline.steps(watcher.statuses, run),
+            renewals=timeline.renewals(watcher.statuses, run),
             faults=[(fault.at, fault.what) for fault in self.faults],
             windows=windows,
-            key_epochs=[(at, _key_epoch(profile, at)) for at in publishes],
+            key_epochs=[(use.at, use.key_epoch) for use in used],
         )
         return verdict, data
+
+    def release(self) -> None:
+        """Let the gatekeeper go on at the rate that it is configured with."""
+        self._load.release()
+
+    # --- on the way --------------------------------------------------------------------------
+
+    def _ledgers(self) -> evidence.Ledgers:
+        return evidence.Ledgers.of(platform.SERVICES)
+
+    def _refusals(self) -> Refusals:
+        return evidence.refusals(self.port_base + offset for offset in _SERVICE_OFFSETS)
+
+    def _keep_refusals(self) -> None:
+        """Add what was refused since the last look: a killed process forgets its counters."""
+        now = self._refusals()
+        self._refused = self._refused.plus(evidence.rise(self._refused_then, now))
+        self._refused_then = now
+
+    def _tell_first(self, watcher: Watcher, began: float) -> None:
+        """Tell the first rotation once, with the ledgers' comparison until now."""
+        if self.first is not None:
+            return
+        self.first = rotation.first(watcher.statuses, began)
+        if self.first is None:
+            return
+        messages = self._ledgers().judge(acked_before=time.time() - _ON_ITS_WAY_SECONDS)
+        self.seconds["first_rotation"] = time.monotonic() - self._began
+        self.is_proven = rotation.is_proven(self.first, messages)
+        told = rotation.lines(self.first, messages, self.seconds["first_rotation"])
+        for line in told:
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        picture.write(picture.draw(self.first, told), OUT / "rotation.svg", *self.pictures)
 
     def _hurt(self, watcher: Watcher, began: float) -> None:
         """Kill what is due: some time after a rotation, so that steady windows stay steady."""
@@ -163,7 +236,8 @@ class Story:
         rotations, what = self.planned[0]
         status = watcher.statuses[-1]
         active = next((e for e in status["ca"]["epochs"] if e["state"] == "active"), None)
-        if active is None or _rotations(watcher, Span(began, time.time())) < rotations:
+        seen = timeline.activations(watcher.statuses, Span(began, time.time()))
+        if active is None or seen < rotations:
             return
         if self.kills:
             last = self.faults[-1].at if self.faults else began
@@ -174,15 +248,34 @@ class Story:
         if is_early:
             return
         self.planned.pop(0)
+        self._keep_refusals()
         platform.kill(what)
+        self._forget_counters(what)
         self.faults.append(Fault(time.time(), what))
         self.console.print(f"killed {what} with SIGKILL")
 
+    def _forget_counters(self, what: str) -> None:
+        """Wait until a killed service shows its counters again; they begin anew."""
+        if not what.startswith(("gatekeeper", "auth-controller")):
+            return
+        deadline = time.monotonic() + _BETWEEN_FAULTS_SECONDS
+        while True:
+            try:
+                self._refused_then = self._refusals()
+            except EvaluationError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+            else:
+                return
+
     def _is_enough(self, watcher: Watcher, began: float) -> bool:
         run = Span(began, time.time())
-        if self.planned or _rotations(watcher, run) < self.wanted.ca_rotations:
+        seen = timeline.activations(watcher.statuses, run)
+        if self.planned or seen < self.wanted.ca_rotations:
             return False
-        if _key_rotations(PROFILES[PROFILE], run) < self.wanted.key_rotations:
+        used = self._ledgers().received_keys(run.start, run.end)
+        if timeline.key_rotations(used).completed < self.wanted.key_rotations:
             return False
         if not self.wanted.compares_gaps:
             return time.time() - self.faults[-1].at > _BETWEEN_FAULTS_SECONDS
@@ -197,12 +290,38 @@ class Story:
 
     def _restarts(self, before: list[platform.Process], after: list[platform.Process]) -> int:
         killed = {fault.what for fault in self.faults}
-        pids = {process.name: process.pid for process in before}
-        return sum(
-            1
-            for process in after
-            if process.name not in killed and process.pid != pids.get(process.name)
-        )
+        return platform.restarts(before, after, killed)
+
+
+def perform(run: DemoRun) -> int:
+    """Carry a run out and return the exit code: 0 good, 1 bad, 2 for a run without verdict."""
+    try:
+        run.build()
+        watcher, span, before = asyncio.run(run.load())
+        if run.only_first:
+            return _end_with_first(run)
+        run.wait_until_delivered()
+        verdict, data = run.judge(watcher, span, before)
+    except (EvaluationError, SecureTransportError) as err:
+        run.console.print(f"demo: {err}", markup=False)
+        return 2
+    run.release()
+    tell(run.console, verdict, data)
+    return 0 if verdict.ok else 1
+
+
+def _end_with_first(run: DemoRun) -> int:
+    run.release()
+    if run.first is None:
+        waited = f"{run.limit_seconds:.0f} s"
+        run.console.print(f"demo: no rotation within {waited}; `make status` looks")
+        return 2
+    run.console.print(
+        f"picture: {_shown(OUT / 'rotation.svg')}\n"
+        "the platform keeps running: `make status` looks, `make demo` goes on to a verdict,"
+        " `make down` stops it"
+    )
+    return 0 if run.is_proven else 1
 
 
 def tell(console: Console, verdict: Verdict, data: RunData) -> None:
@@ -220,23 +339,3 @@ def tell(console: Console, verdict: Verdict, data: RunData) -> None:
 
 def _shown(path: Path) -> Path:
     return path.relative_to(platform.ROOT)
-
-
-def _rotations(watcher: Watcher, run: Span) -> int:
-    """Return the activations inside the run."""
-    moves = timeline.steps(watcher.statuses, run)
-    return sum(1 for step in moves if step.state == "active")
-
-
-def _excuses(watcher: Watcher, run: Span) -> int:
-    """Return how many gates were passed without their evidence inside the run."""
-    listed = watcher.statuses[-1]["ca"]["excuses"] if watcher.statuses else []
-    return sum(1 for excuse in listed if timeline.unix(excuse["at"]) >= run.start)
-
-
-def _key_rotations(profile: Profile, run: Span) -> int:
-    return _key_epoch(profile, run.end) - _key_epoch(profile, run.start)
-
-
-def _key_epoch(profile: Profile, at: float) -> int:
-    return profile.key_schedule.number_at(UNIX_START + timedelta(seconds=at))

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from demo.timeline import unix
+from evaluation.timeline import unix
 from securetransport.cli import view
 from securetransport.cli.session import ask, connection, visit
 from securetransport.cli.settings import CliSettings

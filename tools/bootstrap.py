@@ -20,7 +20,7 @@ PYTHON = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "securetransport-lock.sha256")
 REQUIREMENTS = os.path.join(ROOT, "requirements")
 COLLECTION = os.path.join(ROOT, ".ansible", "collections", "ansible_collections", "securetransport")
-PROJECTS = ("agents", "lab")
+PROJECTS = ("agents", "examples", "lab")
 INPUTS = (
     "requirements/bootstrap.txt",
     "requirements/dev.txt",
@@ -124,7 +124,7 @@ def make_environment(python):
     else:
         print("bootstrap: no uv for this machine; pip does it, more slowly", flush=True)
     run([*pip, *wanted, locked], "installing requirements/dev.txt")
-    run([*pip, *ours], "installing the agents and the lab")
+    run([*pip, *ours], "installing agents, examples and lab")
 
 
 def make_link_tree():

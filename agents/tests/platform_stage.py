@@ -72,7 +72,7 @@ class Member:
     process: Process | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", f"securetransport.{self.module}", "--config"]
+        command = [sys.executable, "-m", self.module, "--config"]
         self.process = Process([*command, str(self.home / "config.toml")], self.log)
 
     @property
@@ -233,7 +233,7 @@ class Stage:
         nats = {"nats": {"servers": urls}}
         self._member(
             "metadata",
-            "metadata",
+            "securetransport.metadata",
             "metadata",
             next(spare),
             {
@@ -249,11 +249,14 @@ class Stage:
             f'route_address = "{LOOPBACK}:{route}"\n'
             for name, client, route in zip(order, self.client_ports, self.route_ports, strict=True)
         )
-        self._member("watcher", "watcher", "watcher", next(spare), nats, rest=watched)
-        self._member("auth-controller", "auth_controller", "auth-controller", next(spare), nats)
+        module = "securetransport.watcher"
+        self._member("watcher", module, "watcher", next(spare), nats, rest=watched)
+        module = "securetransport_examples.auth_controller"
+        self._member("auth-controller", module, "auth-controller", next(spare), nats)
         control = self.directory / "load.json"
         load = {"rate_per_second": self.rate, "control_file": str(control)}
-        self._member("gatekeeper", "gatekeeper", "gatekeeper", next(spare), {**nats, "load": load})
+        module = "securetransport_examples.gatekeeper"
+        self._member("gatekeeper", module, "gatekeeper", next(spare), {**nats, "load": load})
 
     def _write_keeper(self, index: int, name: str, order: list[str], port: int) -> None:
         member = f"keeper-{index + 1}"
@@ -273,7 +276,8 @@ class Stage:
             f'cluster {{ name: stage, listen: "{LOOPBACK}:{self.route_ports[index]}"\n'
             f"routes: [{peers}]\n tls {{\n include managed/tls.conf\n verify: true }} }}"
         )
-        self._member(member, "keeper", "keeper", port, {"server": server}, instance=index + 1)
+        module = "securetransport.keeper"
+        self._member(member, module, "keeper", port, {"server": server}, instance=index + 1)
         (home / "nats.conf").write_text(f"""
 server_name: {name}
 listen: "{LOOPBACK}:{self.client_ports[index]}"

@@ -9,6 +9,8 @@ import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 NOX = Path(sys.executable).with_name("nox")
 
@@ -29,8 +31,15 @@ def test_a_second_run_adds_its_rows_and_renews_those_it_repeats(tmp_path: Path) 
     assert [(row["name"], row["result"]) for row in rows] == [("yaml", "ok"), ("unit", "FAILED")]
 
 
-def test_the_environment_has_the_agents_and_the_lab_of_this_checkout() -> None:
-    for name, folder in (("securetransport", "agents"), ("securetransport-lab", "lab")):
-        told = distribution(name).read_text("direct_url.json")
-        assert told is not None
-        assert json.loads(told)["url"] == (ROOT / folder).as_uri()
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("securetransport", "agents"),
+        ("securetransport-examples", "examples"),
+        ("securetransport-lab", "lab"),
+    ],
+)
+def test_the_environment_has_what_lies_in_this_checkout(name: str, folder: str) -> None:
+    told = distribution(name).read_text("direct_url.json")
+    assert told is not None
+    assert json.loads(told)["url"] == (ROOT / folder).as_uri()

@@ -95,9 +95,9 @@ def test_the_package_as_it_is_keeps_the_contract(copy: Path) -> None:
         ("messages/planted", "import hvac", "securetransport.messages.planted -> hvac"),
         ("runtime/planted", "import OpenSSL", "securetransport.runtime.planted -> OpenSSL"),
         (
-            "gatekeeper/planted",
+            "watcher/planted",
             "from cryptography import x509",
-            "securetransport.gatekeeper.planted -> cryptography",
+            "securetransport.watcher.planted -> cryptography",
         ),
         (
             "keeper/planted",
@@ -115,6 +115,12 @@ def test_the_package_as_it_is_keeps_the_contract(copy: Path) -> None:
             "securetransport.testing.planted -> securetransport.adapters.system",
         ),
         ("cli/planted", "import ansible.module_utils", "securetransport.cli.planted -> ansible"),
+        (
+            "messages/planted",
+            "import securetransport_examples.payloads",
+            "securetransport.messages.planted -> securetransport_examples",
+        ),
+        ("messages/planted", "import evaluation", "securetransport.messages.planted -> evaluation"),
     ],
 )
 def test_a_planted_wrong_import_is_refused_by_name(

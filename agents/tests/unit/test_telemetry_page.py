@@ -11,6 +11,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 import securetransport
+import securetransport_examples
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "telemetry.md"
@@ -21,7 +22,13 @@ def metrics_in_code() -> set[str]:
     """Make every class of metrics on one registry, and ask it what there is."""
     registry = CollectorRegistry()
     found: set[str] = set()
-    for entry in pkgutil.walk_packages(securetransport.__path__, "securetransport."):
+    packages = (securetransport, securetransport_examples)
+    modules = (
+        entry
+        for package in packages
+        for entry in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    )
+    for entry in modules:
         if entry.name.rsplit(".", 1)[-1] not in METRIC_MODULES:
             continue
         module = importlib.import_module(entry.name)

@@ -19,7 +19,7 @@ import hashlib
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry
 
@@ -34,7 +34,7 @@ from securetransport.member.session import Session
 from securetransport.messages.bundle import BundleClient
 from securetransport.messages.consumer import Consumer, Delivery, Handler
 from securetransport.messages.keys import MessageKeys
-from securetransport.messages.ledger import Effect, Ledger
+from securetransport.messages.ledger import Effect, Ledger, LedgerTable
 from securetransport.messages.publisher import Publisher
 from securetransport.messages.settings import ServiceSettings
 from securetransport.messages.telemetry import MessageTelemetry
@@ -62,6 +62,9 @@ class ServiceApp(Generic[S]):
         session: Trust, leaf, keys and connection.
         publisher: Sends messages.
     """
+
+    LEDGER_TABLES: ClassVar[tuple[LedgerTable, ...]] = ()
+    """Override: tables that this service's effects write to."""
 
     def __init__(
         self, settings: S, registry: CollectorRegistry, clock: Clock | None = None
@@ -98,7 +101,7 @@ class ServiceApp(Generic[S]):
         self._keys = MessageKeys(self._bundle, self.session.directory, profile, self.clock)
         self.session.on_directory(self._update_keys)
         self.session.on_connection(self._bundle.listen)
-        self.ledger = Ledger(settings.ledger_file(), self.clock)
+        self.ledger = Ledger(settings.ledger_file(), self.clock, self.LEDGER_TABLES)
         self.publisher = Publisher(
             instance=instance,
             boot_id=self.session.boot_id,

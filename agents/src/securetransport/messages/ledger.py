@@ -19,7 +19,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -39,11 +39,8 @@ CREATE TABLE IF NOT EXISTS seen (
   deliveries INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS effects (
   message_id TEXT PRIMARY KEY, at REAL NOT NULL, result BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS responses (
-  message_id TEXT PRIMARY KEY, request_id TEXT NOT NULL, at REAL NOT NULL,
-  outcome TEXT NOT NULL) WITHOUT ROWID;
 """
-_APPEND_ONLY: Final = ("attempts", "acks", "seen", "effects", "responses")
+_APPEND_ONLY: Final = ("attempts", "acks", "seen", "effects")
 _MAX_GROUP: Final = 256
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -68,8 +65,25 @@ class _Job:
     future: asyncio.Future[Any]
 
 
-def open_ledger(path: Path) -> sqlite3.Connection:
+@dataclass(frozen=True, slots=True)
+class LedgerTable:
+    """A table that a service adds; effects write to it through the connection they are given.
+
+    Attributes:
+        name: SQL name.
+        columns: SQL definitions of its columns, without the parentheses.
+    """
+
+    name: str
+    columns: str
+
+
+def open_ledger(path: Path, tables: Iterable[LedgerTable] = ()) -> sqlite3.Connection:
     """Return a connection to a ledger for writing, its tables made.
+
+    Args:
+        path: The file.
+        tables: Those of the service; append-only like the ledger's own.
 
     Raises:
         SecureTransportError: The file cannot be opened as a ledger.
@@ -80,7 +94,10 @@ def open_ledger(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA cache_size=-2048")
         connection.executescript(_TABLES)
-        for table in _APPEND_ONLY:
+        own = {table.name: table.columns for table in tables}
+        for name, columns in own.items():
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) WITHOUT ROWID")
+        for table in (*_APPEND_ONLY, *own):
             for verb in ("UPDATE", "DELETE"):
                 connection.execute(
                     f"CREATE TRIGGER IF NOT EXISTS {table}_{verb.lower()} BEFORE {verb} ON {table}"
@@ -99,11 +116,12 @@ class Ledger:
     Args:
         path: The file; its directory is made, readable by this user only.
         clock: Wall time of the rows.
+        tables: What the service adds.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, tables: Iterable[LedgerTable] = ()) -> None:
         ensure_private_dir(path.parent)
-        self._connection = open_ledger(path)
+        self._connection = open_ledger(path, tables)
         path.chmod(0o600)
         self._clock = clock
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()

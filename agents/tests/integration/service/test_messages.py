@@ -12,11 +12,11 @@ from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 from service_bench import Connect
 from service_broker import Broker, user
 
+from evaluation.checker import judge
 from securetransport.core.acl import load_acl
 from securetransport.core.base.errors import PermissionDeniedError, TransientError, UnknownKeyError
 from securetransport.core.base.names import ServiceId
 from securetransport.core.formats.deny_list import DenyList
-from securetransport.messages.checker import judge
 from securetransport.messages.consumer import Consumer, Delivery
 
 STREAM, DURABLE = "AUTH_STREAM", "auth-controller"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from evaluation.checker import judge
 from platform_stage import Member, Stage
-from securetransport.messages.checker import judge
-from securetransport.messages.payloads import TOPIC_REQUESTS, TOPIC_RESPONSES
+from securetransport_examples.payloads import TOPIC_REQUESTS, TOPIC_RESPONSES
 from servers import wait_until
 
 MAX_RESIDENT_BYTES = 120e6

@@ -12,7 +12,9 @@ import pytest
 
 from securetransport.adapters.system import SystemClock
 from securetransport.core.base.errors import SecureTransportError
-from securetransport.messages.ledger import Ledger
+from securetransport.messages.ledger import Ledger, LedgerTable
+
+TABLE = LedgerTable("greetings", "message_id TEXT PRIMARY KEY, text TEXT NOT NULL")
 
 
 async def test_effect_happens_once_and_a_repeat_gets_the_first_result(tmp_path: Path) -> None:
@@ -39,10 +41,10 @@ async def test_many_at_once_are_one_effect(tmp_path: Path) -> None:
 
 
 async def test_failed_effect_leaves_nothing_and_spoils_no_other(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.db", SystemClock())
+    ledger = Ledger(tmp_path / "ledger.db", SystemClock(), [TABLE])
 
     def broken(db: sqlite3.Connection) -> bytes:
-        db.execute("INSERT INTO responses VALUES ('r', 'a', 0, 'allowed')")
+        db.execute("INSERT INTO greetings VALUES ('a', 'hello')")
         raise KeyError("bug")
 
     results = await asyncio.gather(
@@ -55,7 +57,7 @@ async def test_failed_effect_leaves_nothing_and_spoils_no_other(tmp_path: Path) 
     assert isinstance(results[0], KeyError)
     db = sqlite3.connect(tmp_path / "ledger.db")
     assert db.execute("SELECT message_id FROM effects").fetchall() == [("b",)]
-    assert db.execute("SELECT count(*) FROM responses").fetchone() == (0,)
+    assert db.execute("SELECT count(*) FROM greetings").fetchone() == (0,)
     assert db.execute("SELECT message_id FROM attempts").fetchall() == [("c",)]
     db.close()
 
@@ -90,7 +92,9 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from securetransport.adapters.system import SystemClock
-from securetransport.messages.ledger import Ledger
+from securetransport.messages.ledger import Ledger, LedgerTable
+
+TABLE = LedgerTable("greetings", "message_id TEXT PRIMARY KEY, text TEXT NOT NULL")
 
 async def main():
     ledger = Ledger(Path(sys.argv[1]), SystemClock())
@@ -122,3 +126,21 @@ def test_what_was_committed_survives_kill_minus_nine(tmp_path: Path) -> None:
     found = {row[0] for row in db.execute("SELECT message_id FROM attempts")}
     db.close()
     assert committed <= found
+
+
+async def test_table_of_a_service_is_written_with_the_effect_and_append_only(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path / "ledger.db", SystemClock(), [TABLE])
+
+    def effect(db: sqlite3.Connection) -> bytes:
+        db.execute("INSERT INTO greetings VALUES ('a', 'hello')")
+        return b""
+
+    await ledger.once("a", effect)
+    await ledger.close()
+    db = sqlite3.connect(tmp_path / "ledger.db")
+    assert db.execute("SELECT * FROM greetings").fetchall() == [("a", "hello")]
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        db.execute("DELETE FROM greetings")
+    db.close()

@@ -16,10 +16,10 @@ from matplotlib import lines
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from demo.timeline import Renewal, Step, unix
-from demo.verdict import Verdict
-from demo.windows import Span, Window, gaps_in
-from securetransport.messages import checker
+from evaluation import checker
+from evaluation.timeline import Renewal, Step, unix
+from evaluation.verdict import Verdict
+from evaluation.windows import Span, Window, gaps_in
 
 mpl.use("svg")
 _COLOURS = {"rotation": "#fde7c3", "fault": "#f6c9c9", "steady": "#ffffff"}
@@ -50,7 +50,7 @@ class RunData:
         renewals: Announced renewal windows.
         faults: When what was killed.
         windows: How the run was cut.
-        key_epochs: Instant and key epoch of each message.
+        key_epochs: When each response arrived, and the epoch of the key that it was sealed with.
     """
 
     run: Span
@@ -89,13 +89,13 @@ def _facts(verdict: Verdict) -> str:
     gaps, messages = verdict.ack_gap_ms, verdict.messages
     rows = {
         "CA rotations": verdict.ca_rotations_completed,
-        "key rotations": verdict.key_rotations_completed,
+        "key rotations, topic / signing": f"{verdict.keys.topic} / {verdict.keys.signing}",
         "messages sent / confirmed": f"{messages.attempted} / {messages.acked}",
         "lost / effected twice / unexpected": (
-            f"{messages.lost} / {messages.duplicates} / {messages.unexpected}"
+            f"{messages.lost} / {_claimed(messages.duplicates)} / {messages.unexpected}"
         ),
-        "signatures refused / not decrypted": (
-            f"{verdict.signature_failures} / {verdict.decrypt_failures}"
+        "refused: signature / not decrypted / otherwise": (
+            f"{verdict.refused.signature} / {verdict.refused.decryption} / {verdict.refused.other}"
         ),
         "answers per second": f"{verdict.answered_per_second:.0f}",
         "largest receipt gap of a window, median, rotation / steady": (
@@ -114,6 +114,10 @@ def _facts(verdict: Verdict) -> str:
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
         for name, value in rows.items()
     )
+
+
+def _claimed(value: int | None) -> str:
+    return "not claimed" if value is None else str(value)
 
 
 def _ms(value: float | None) -> str:

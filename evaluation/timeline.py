@@ -1,16 +1,20 @@
-"""What the rotation did during the run, read from the authority's own history."""
+"""What rotated during the run: the authority's history, and the keys that messages came with."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from demo.windows import Span
+from evaluation.checker import KeyUse
+from evaluation.windows import Span
 
 # Reloads and moved connections trail the step that caused them by a moment.
 _TAIL_SECONDS = 1.0
+# Statuses come once a second; a takeover of the authority lasts a few.
+_SILENCE_SECONDS = 30.0
 _SHOWN_STATES = (
     "planned",
     "prepared",
@@ -68,6 +72,54 @@ def renewals(statuses: Sequence[Mapping[str, Any]], run: Span) -> list[Renewal]:
         if span.touches(run):
             found[window["epoch"]] = Renewal(window["epoch"], span)
     return [found[epoch] for epoch in sorted(found)]
+
+
+def activations(statuses: Sequence[Mapping[str, Any]], run: Span) -> int:
+    """Return how many CA epochs became active inside the run."""
+    return sum(1 for step in steps(statuses, run) if step.state == "active")
+
+
+def excuses(statuses: Sequence[Mapping[str, Any]], run: Span) -> int | None:
+    """Return how many gates were passed without their evidence inside the run.
+
+    Every status counts, because the record forgets; ``None`` when there are none, or the last one
+    is too old to speak for the end of the run.
+    """
+    if not statuses or run.end - unix(statuses[-1]["at"]) > _SILENCE_SECONDS:
+        return None
+    found = {
+        json.dumps(excuse, sort_keys=True)
+        for status in statuses
+        for excuse in status["ca"]["excuses"]
+        if unix(excuse["at"]) >= run.start
+    }
+    return len(found)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRotations:
+    """Changes of keys, seen in messages that were verified and opened.
+
+    Attributes:
+        topic: Distinct epochs of the topic key, less the first.
+        signing: Distinct signing keys of the sender, less the first.
+    """
+
+    topic: int
+    signing: int
+
+    @property
+    def completed(self) -> int:
+        """Rotations in which both kinds changed."""
+        return min(self.topic, self.signing)
+
+
+def key_rotations(used: Sequence[KeyUse]) -> KeyRotations:
+    """Count the rotations in the keys that arrived; a clock that turned does not count."""
+    return KeyRotations(
+        topic=max(len({use.key_epoch for use in used}) - 1, 0),
+        signing=max(len({use.key_id for use in used}) - 1, 0),
+    )
 
 
 def active_spans(moves: Sequence[Step], windows: Sequence[Renewal]) -> list[Span]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from securetransport.messages.payloads import AuthRequest, Outcome
+from securetransport_examples.payloads import AuthRequest, Outcome
 
 
 def decide(request: AuthRequest, denied_share: float) -> tuple[Outcome, str]:

@@ -1,7 +1,4 @@
-"""Payloads of the two example services, as strict JSON; the header names type and version.
-
-They stand here because agents never import each other; a real product has a package for them.
-"""
+"""What the two say to each other: strict JSON; the header names type and version."""
 
 from __future__ import annotations
 

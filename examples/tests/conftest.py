@@ -9,8 +9,8 @@ import pytest
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import InstanceId, KeyId, ServiceId, Topic
 from securetransport.core.formats.envelope import MessageHeader, new_message_id
-from securetransport.messages.payloads import TYPE_REQUEST
 from securetransport.testing.clock import START
+from securetransport_examples.payloads import TYPE_REQUEST
 
 
 @pytest.fixture

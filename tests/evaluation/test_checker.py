@@ -4,15 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from securetransport.core.base.errors import SecureTransportError
-from securetransport.messages.checker import (
+from evaluation.checker import (
     judge,
-    median_of_maxima,
     publish_points,
     quantile,
-    windows,
 )
+from securetransport.core.base.errors import SecureTransportError
 from securetransport.messages.ledger import open_ledger
+from securetransport_examples.gatekeeper.service import LEDGER_TABLES
 
 TOPIC = "auth.requests"
 
@@ -85,7 +84,7 @@ def test_effect_nobody_asked_for_is_a_fault(tmp_path: Path) -> None:
 
 def test_two_different_answers_to_one_request_are_a_fault(tmp_path: Path) -> None:
     out = sender(tmp_path / "s.db", names(1), names(1))
-    db = open_ledger(out)
+    db = open_ledger(out, LEDGER_TABLES)
     for response in ("r1", "r2"):
         db.execute("INSERT INTO responses VALUES (?, 'm00', 0, 'allowed')", (response,))
     db.close()
@@ -97,14 +96,6 @@ def test_two_different_answers_to_one_request_are_a_fault(tmp_path: Path) -> Non
 def test_missing_ledger_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SecureTransportError):
         judge([tmp_path / "none.db"], [], TOPIC)
-
-
-def test_gap_of_a_window_counts_its_edges() -> None:
-    points = [(1.0, 0.1), (2.0, 0.3), (6.0, 0.2)]
-    first, second = windows(points, [0.0, 5.0, 10.0])
-    assert (first.count, first.longest_gap, first.longest_latency) == (2, 3.0, 0.3)
-    assert (second.count, second.longest_gap, second.longest_latency) == (1, 4.0, 0.2)
-    assert median_of_maxima([first, second]) == (3.5, 0.25)
 
 
 def test_latency_is_from_attempt_to_receipt(tmp_path: Path) -> None:

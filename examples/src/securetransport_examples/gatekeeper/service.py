@@ -10,12 +10,25 @@ from pathlib import Path
 from typing import Final
 
 from securetransport.core.base.errors import ConfigError
-from securetransport.core.ports import Files
-from securetransport.messages.payloads import AuthRequest, RequestKind
+from securetransport.messages.ledger import LedgerTable
+from securetransport_examples.payloads import AuthRequest, RequestKind
 
 MAX_RATE: Final = 10_000.0
 _USERS: Final = 5000
 _MAX_PENDING: Final = 50_000
+LEDGER_TABLES: Final = (
+    LedgerTable(
+        "responses",
+        "message_id TEXT PRIMARY KEY, request_id TEXT NOT NULL, at REAL NOT NULL,"
+        " outcome TEXT NOT NULL",
+    ),
+    LedgerTable(
+        "received_keys",
+        "message_id TEXT PRIMARY KEY, at REAL NOT NULL, key_epoch INTEGER NOT NULL,"
+        " key_id TEXT NOT NULL",
+    ),
+)
+"""Which responses came, when (seconds since 1970), what they said, and with which keys."""
 _OTHER_KINDS: Final = (RequestKind.PASSWORD, RequestKind.DEVICE)
 
 
@@ -37,16 +50,18 @@ class LoadOrder:
         return 0.0 if self.stop else self.rate
 
 
-def read_order(files: Files, path: Path, default: LoadOrder) -> LoadOrder:
+def read_order(path: Path, default: LoadOrder) -> LoadOrder:
     """Return what the control file says, ``default`` when it does not exist.
 
     Raises:
         ConfigError: It is no JSON object of ``rate`` and ``stop``, or out of range.
-        SecureTransportError: It cannot be read.
     """
-    data = files.read(path)
-    if data is None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
         return default
+    except OSError as error:
+        raise ConfigError([f"load.control_file: {path} cannot be read: {error}"]) from error
     try:
         found = json.loads(data)
         rate = float(found.get("rate", default.rate))

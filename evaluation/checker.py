@@ -12,9 +12,6 @@ unknown        A - K - E  not acknowledged and not done; the sender was told so;
 
 Losses are placed: before the first effect (prefix), after the last (postfix), or between (middle).
 
-Gaps are compared like with like: the run is cut into windows of equal length, and the median of the
-windows' maxima with rotation is set against the same of those without.
-
 Source: the set comparison of Jepsen's analysis of NATS.
 """
 
@@ -22,18 +19,30 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 
 from securetransport.core.base.errors import SecureTransportError
 
 Point = tuple[float, float]
 """An instant in seconds since 1970, and the latency in seconds of what happened then."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """One message that was verified and opened.
+
+    Attributes:
+        at: When, in seconds since 1970.
+        key_epoch: Epoch of the topic key that it was sealed with.
+        key_id: The key that signed it.
+    """
+
+    at: float
+    key_epoch: int
+    key_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +114,21 @@ class Verdict:
         }
 
 
-def judge(senders: Iterable[Path], readers: Iterable[Path], topic: str) -> Verdict:
+def judge(
+    senders: Iterable[Path],
+    readers: Iterable[Path],
+    topic: str,
+    *,
+    acked_before: float = math.inf,
+) -> Verdict:
     """Compare the ledgers of a topic's senders with those of its consumer group.
 
     Args:
         senders: Ledgers of every instance that sent.
         readers: Ledgers of every instance of the consumer group.
         topic: Which messages.
+        acked_before: While messages are still sent: one whose receipt came at this Unix time or
+            later may be on its way, and is not called lost.
 
     Raises:
         SecureTransportError: A ledger cannot be read.
@@ -123,7 +140,7 @@ def judge(senders: Iterable[Path], readers: Iterable[Path], topic: str) -> Verdi
         with _reading(path) as db:
             attempts |= _column(db, "SELECT message_id FROM attempts WHERE topic = ?", topic)
             acks.update(db.execute(_ACKS, (topic,)).fetchall())
-            for request, response in db.execute("SELECT request_id, message_id FROM responses"):
+            for request, response in _responses(db):
                 responses.setdefault(request, set()).add(response)
     effects: dict[str, float] = {}
     twice: set[str] = set()
@@ -143,7 +160,9 @@ def judge(senders: Iterable[Path], readers: Iterable[Path], topic: str) -> Verdi
         redelivered=deliveries - seen,
         answered=len(responses.keys() & attempts),
         answered_twice=tuple(sorted(name for name, ids in responses.items() if len(ids) > 1)),
-        lost=_placed(acked - effects.keys(), acks, effects),
+        lost=_placed(
+            {name for name in acked - effects.keys() if acks[name] < acked_before}, acks, effects
+        ),
         effected_twice=tuple(sorted(twice)),
         unexpected=tuple(sorted(effects.keys() - attempts)),
         recovered=len((effects.keys() & attempts) - acked),
@@ -165,6 +184,27 @@ JOIN attempts ON attempts.message_id = responses.request_id ORDER BY responses.a
 """
 
 
+def _responses(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return request and response ids; a service that records no responses has no such table."""
+    known = "SELECT 1 FROM sqlite_master WHERE name = 'responses'"
+    if db.execute(known).fetchone() is None:
+        return []
+    return db.execute("SELECT request_id, message_id FROM responses").fetchall()
+
+
+def key_points(path: Path, start: float, end: float) -> list[KeyUse]:
+    """Return the keys that received messages were sealed and signed with, in order of time.
+
+    Args:
+        path: Ledger of a service that keeps ``received_keys``.
+        start: First instant, in seconds since 1970.
+        end: Last instant, not included.
+    """
+    query = "SELECT at, key_epoch, key_id FROM received_keys WHERE ? <= at AND at < ? ORDER BY at"
+    with _reading(path) as db:
+        return [KeyUse(*row) for row in db.execute(query, (start, end))]
+
+
 def attempt_instants(path: Path, topic: str) -> list[float]:
     """Return when each message of a topic was first tried, in order of time."""
     with _reading(path) as db:
@@ -182,53 +222,6 @@ def answer_points(path: Path) -> list[Point]:
     """Return when responses came and how long each took since its request was tried."""
     with _reading(path) as db:
         return list(db.execute(_ANSWERS).fetchall())
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What happened in one window of time.
-
-    Attributes:
-        starts_at: First instant.
-        ends_at: End, not included.
-        count: Points in it.
-        longest_gap: Longest time without a point, the window's edges included.
-        longest_latency: Of its points; 0 without any.
-    """
-
-    starts_at: float
-    ends_at: float
-    count: int
-    longest_gap: float
-    longest_latency: float
-
-
-def windows(points: Sequence[Point], edges: Sequence[float]) -> list[Window]:
-    """Cut points, in order of time, at ``edges`` and return one window between each two."""
-    times = [at for at, _ in points]
-    found: list[Window] = []
-    for start, end in pairwise(edges):
-        first, last = bisect_left(times, start), bisect_left(times, end)
-        inside = [start, *times[first:last], end]
-        gaps = [after - before for before, after in pairwise(inside)]
-        latencies = [latency for _, latency in points[first:last]]
-        found.append(Window(start, end, last - first, max(gaps), max(latencies, default=0.0)))
-    return found
-
-
-def median_of_maxima(chosen: Iterable[Window]) -> tuple[float, float]:
-    """Return the medians over windows of the longest gap and of the longest latency.
-
-    Raises:
-        ValueError: There is no window.
-    """
-    listed = list(chosen)
-    if not listed:
-        raise ValueError("no window to compare")
-    return (
-        median(window.longest_gap for window in listed),
-        median(window.longest_latency for window in listed),
-    )
 
 
 def quantile(values: Iterable[float], share: float) -> float:

@@ -6,19 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from securetransport.adapters.files import LocalFiles
-from securetransport.auth_controller.service import decide
 from securetransport.core.base.errors import ConfigError, MalformedMessageError
 from securetransport.core.formats.envelope import MessageHeader
 from securetransport.core.trust.opening import OpenedMessage, refusal_code
-from securetransport.gatekeeper.service import (
+from securetransport_examples.auth_controller.service import decide
+from securetransport_examples.gatekeeper.service import (
     LoadOrder,
     Pacer,
     PendingRequests,
     make_request,
     read_order,
 )
-from securetransport.messages.payloads import (
+from securetransport_examples.payloads import (
     TYPE_REQUEST,
     AuthRequest,
     Outcome,
@@ -48,15 +47,15 @@ def test_most_requests_are_otp() -> None:
 
 
 def test_missing_control_file_leaves_the_configured_rate(tmp_path: Path) -> None:
-    assert read_order(LocalFiles(), tmp_path / "none.json", DEFAULT) is DEFAULT
+    assert read_order(tmp_path / "none.json", DEFAULT) is DEFAULT
 
 
 def test_control_file_sets_rate_and_stop(tmp_path: Path) -> None:
     path = tmp_path / "load.json"
     path.write_text('{"rate": 200}')
-    assert read_order(LocalFiles(), path, DEFAULT).wanted == 200
+    assert read_order(path, DEFAULT).wanted == 200
     path.write_text('{"rate": 200, "stop": true}')
-    assert read_order(LocalFiles(), path, DEFAULT).wanted == 0
+    assert read_order(path, DEFAULT).wanted == 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"rate": -1}', '{"rate": "x"}', '{"stop": 1}'])
@@ -64,7 +63,7 @@ def test_wrong_control_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "load.json"
     path.write_text(text)
     with pytest.raises(ConfigError):
-        read_order(LocalFiles(), path, DEFAULT)
+        read_order(path, DEFAULT)
 
 
 def test_pending_requests_are_bounded() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from securetransport.auth_controller.service import decide
-from securetransport.auth_controller.settings import AuthControllerSettings
-from securetransport.auth_controller.telemetry import AuthControllerMetrics
 from securetransport.messages.app import ServiceApp
 from securetransport.messages.consumer import Delivery
-from securetransport.messages.payloads import (
+from securetransport_examples.auth_controller.service import decide
+from securetransport_examples.auth_controller.settings import AuthControllerSettings
+from securetransport_examples.auth_controller.telemetry import AuthControllerMetrics
+from securetransport_examples.payloads import (
     TOPIC_REQUESTS,
     TOPIC_RESPONSES,
     TYPE_REQUEST,

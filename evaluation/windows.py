@@ -17,7 +17,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Literal
 
-from securetransport.messages import checker
+from evaluation import checker
 
 Kind = Literal["rotation", "steady", "fault"]
 KINDS: tuple[Kind, ...] = ("rotation", "steady", "fault")

@@ -7,20 +7,22 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from securetransport.adapters.files import LocalFiles
 from securetransport.core.base.errors import ConfigError, SecureTransportError
-from securetransport.gatekeeper.service import (
+from securetransport.messages.app import ServiceApp
+from securetransport.messages.consumer import Delivery
+from securetransport.runtime.logs import get_logger
+from securetransport.runtime.supervisor import EternalTask
+from securetransport_examples.gatekeeper.service import (
+    LEDGER_TABLES,
     LoadOrder,
     Pacer,
     PendingRequests,
     make_request,
     read_order,
 )
-from securetransport.gatekeeper.settings import GatekeeperSettings
-from securetransport.gatekeeper.telemetry import GatekeeperMetrics
-from securetransport.messages.app import ServiceApp
-from securetransport.messages.consumer import Delivery
-from securetransport.messages.payloads import (
+from securetransport_examples.gatekeeper.settings import GatekeeperSettings
+from securetransport_examples.gatekeeper.telemetry import GatekeeperMetrics
+from securetransport_examples.payloads import (
     TOPIC_REQUESTS,
     TOPIC_RESPONSES,
     TYPE_REQUEST,
@@ -29,8 +31,6 @@ from securetransport.messages.payloads import (
     AuthResponse,
     read_payload,
 )
-from securetransport.runtime.logs import get_logger
-from securetransport.runtime.supervisor import EternalTask
 
 _TICK_SECONDS: Final = 0.005
 _CONTROL_SECONDS: Final = 1.0
@@ -38,6 +38,8 @@ _CONTROL_SECONDS: Final = 1.0
 
 class Gatekeeper(ServiceApp[GatekeeperSettings]):
     """Sends requests at a steady rate and takes the responses."""
+
+    LEDGER_TABLES = LEDGER_TABLES
 
     def setup(self) -> None:
         """Make the metrics and consume the responses."""
@@ -49,7 +51,6 @@ class Gatekeeper(ServiceApp[GatekeeperSettings]):
         self._under_way = 0
         self._was_ready = False
         self._is_stopping = False
-        self._files = LocalFiles()
         self._log = get_logger(agent="gatekeeper")
         self.consume(TOPIC_RESPONSES, self.take_response)
 
@@ -64,11 +65,13 @@ class Gatekeeper(ServiceApp[GatekeeperSettings]):
     async def take_response(self, delivery: Delivery) -> None:
         """Record a response once."""
         response = read_payload(delivery.message, TYPE_RESPONSE, AuthResponse)
-        identity = delivery.message.header.message_id
-        row = (identity, response.request_id, self.clock.now().timestamp(), response.outcome.value)
+        header, at = delivery.message.header, self.clock.now().timestamp()
+        row = (header.message_id, response.request_id, at, response.outcome.value)
+        keys = (header.message_id, at, header.key_epoch, header.key_id)
 
         def effect(db: sqlite3.Connection) -> bytes:
             db.execute("INSERT INTO responses VALUES (?, ?, ?, ?)", row)
+            db.execute("INSERT INTO received_keys VALUES (?, ?, ?, ?)", keys)
             return response.outcome.value.encode()
 
         done = await self.once(delivery, effect)
@@ -127,7 +130,7 @@ class Gatekeeper(ServiceApp[GatekeeperSettings]):
         while True:
             if path is not None:
                 try:
-                    self._order = read_order(self._files, path, self._configured)
+                    self._order = read_order(path, self._configured)
                 except (ConfigError, SecureTransportError) as error:
                     self._log.warning("control_file_ignored", error=str(error))
             self._metrics.rate.set(self._order.wanted)

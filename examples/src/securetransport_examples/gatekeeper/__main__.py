@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from securetransport.gatekeeper.app import Gatekeeper
-from securetransport.gatekeeper.settings import GatekeeperSettings
 from securetransport.runtime.main import run_agent
+from securetransport_examples.gatekeeper.app import Gatekeeper
+from securetransport_examples.gatekeeper.settings import GatekeeperSettings
 
 
 def main() -> None:

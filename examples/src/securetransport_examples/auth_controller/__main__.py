@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from securetransport.auth_controller.app import AuthController
-from securetransport.auth_controller.settings import AuthControllerSettings
 from securetransport.runtime.main import run_agent
+from securetransport_examples.auth_controller.app import AuthController
+from securetransport_examples.auth_controller.settings import AuthControllerSettings
 
 
 def main() -> None:
