@@ -1,8 +1,8 @@
 """Every check by name: ``.venv/bin/nox -l``; ``make test`` and CI run these same names.
 
 Sessions use the environment that ``tools/bootstrap.py`` made, so they start at once and test what
-is locked. None is skipped: one that would find nothing to check fails. ``lab`` and ``lock`` run
-only when they are named. At the end a table shows what each stage took and may take.
+is locked. None is skipped: one that would find nothing to check fails. ``bench``, ``lab`` and ``lock``
+run only when they are named. At the end a table shows what each stage took and may take.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ def prepare_sanity_home(session: Session) -> None:
     shutil.copy2(ROOT / "tools" / "get_pip.py", cache / "get_pip_24_2.py")
 
 
-@gate("unit", 30)
+@gate("unit", 45)
 def unit(session: Session) -> None:
     """The unit tests of agents, backends, examples, evaluation and demo: no server."""
     tests = ("agents/tests/unit", "tests/plugins", "examples/tests", "tests/evaluation")
@@ -328,6 +328,13 @@ def lab(session: Session) -> None:
     """Three real Kubernetes clusters: up, used, hurt, down, nothing left; root on Linux only."""
     # The first test waits for the clusters: its limit is theirs.
     pytest(session, "lab", "--timeout=300", *present(session, "lab/tests/cluster"))
+
+
+@gate("bench", 240, default=False)
+def bench(session: Session) -> None:
+    """What a protected message costs, by stage; `-- --against PATH` compares two checkouts."""
+    present(session, "evaluation/bench")
+    run(session, "python", "-m", "evaluation.bench", *session.posargs)
 
 
 @gate("docs", 10)
