@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from certificates import TRUST_DOMAIN, Issuer
 from securetransport.core.base.names import ServiceId, inbox_prefix, spiffe_id
-from securetransport.core.formats.model import BrokerPolicy, UserPermissions
+from securetransport.core.formats.broker_policy import BrokerPolicy, UserPermissions
 from securetransport.core.ports.bus import (
     Bus,
     BusEvent,

@@ -19,7 +19,7 @@ from bus_contract.streams import *  # noqa: F403  # as above
 from certificates import Issuer
 from securetransport.adapters.nats import NatsBus
 from securetransport.core.acl import render_broker_conf
-from securetransport.core.formats.model import BrokerPolicy
+from securetransport.core.formats.broker_policy import BrokerPolicy
 from servers import NatsServer, free_ports
 
 _EXTRA = 'lame_duck_grace_period: "1s"\nlame_duck_duration: "30s"\n'

@@ -14,7 +14,7 @@ from bus_contract.redelivery import *  # noqa: F403  # as above
 from bus_contract.requests import *  # noqa: F403  # as above
 from bus_contract.streams import *  # noqa: F403  # as above
 from certificates import Issuer
-from securetransport.core.formats.model import BrokerPolicy
+from securetransport.core.formats.broker_policy import BrokerPolicy
 from securetransport.testing.bus import FakeBus, FakeServer
 
 pytestmark = pytest.mark.virtual_time

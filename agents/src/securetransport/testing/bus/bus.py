@@ -10,7 +10,7 @@ from typing import Any, Final
 from securetransport.core.base import names
 from securetransport.core.base.errors import BusUnavailableError, SecureTransportError
 from securetransport.core.base.names import ServiceId
-from securetransport.core.formats.model import BrokerPolicy, UserPermissions
+from securetransport.core.formats.broker_policy import BrokerPolicy, UserPermissions
 from securetransport.core.ports.bus import BusTimeouts, Credentials, EventHandler
 from securetransport.core.ports.clock import Clock
 from securetransport.testing.bus.accounts import Accounts

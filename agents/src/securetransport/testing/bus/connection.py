@@ -21,7 +21,7 @@ from securetransport.core.base.errors import (
     PermissionDeniedError,
     SecureTransportError,
 )
-from securetransport.core.formats.model import UserPermissions
+from securetransport.core.formats.broker_policy import UserPermissions
 from securetransport.core.ports.bus import (
     BusEvent,
     BusEventKind,

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from securetransport.core.base.errors import BusUnavailableError
-from securetransport.core.formats.model import BrokerPolicy, UserPermissions
+from securetransport.core.formats.broker_policy import BrokerPolicy, UserPermissions
 from securetransport.core.ports.bus import Credentials
 from securetransport.core.ports.clock import Clock
 from securetransport.core.ports.leaf_certificates import TlsIdentity

@@ -24,7 +24,7 @@ from securetransport.core.base.errors import (
 )
 from securetransport.core.base.names import ServiceId
 from securetransport.core.crypto import x509
-from securetransport.core.formats.model import BrokerPolicy, UserPermissions
+from securetransport.core.formats.broker_policy import BrokerPolicy, UserPermissions
 from securetransport.core.ports.bus import Credentials
 from securetransport.core.ports.clock import Clock
 from securetransport.core.ports.leaf_certificates import TlsIdentity
