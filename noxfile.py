@@ -2,7 +2,8 @@
 
 Sessions use the environment that ``tools/bootstrap.py`` made, so they start at once and test what
 is locked. None is skipped: one that would find nothing to check fails. ``bench``, ``port-calls``,
-``lab`` and ``lock`` run only when they are named. At the end a table shows what each stage took and may take.
+``lab`` and ``lock`` run only when they are named. At the end a table shows what each stage took and
+may take.
 """
 
 from __future__ import annotations
