@@ -32,7 +32,7 @@ from .._values import within
 
 _PROBLEM: ImportError | None = None
 try:
-    from securetransport.adapters.nats import Bus, Connection
+    from securetransport.adapters.nats import NatsBus
 except ImportError as err:
     _PROBLEM = err
 
@@ -73,7 +73,9 @@ class JetStream:
         deadline: Until when calls are repeated, monotonic seconds.
     """
 
-    def __init__(self, runner: asyncio.Runner, connection: Connection, deadline: float) -> None:
+    def __init__(
+        self, runner: asyncio.Runner, connection: _core.bus.Connection, deadline: float
+    ) -> None:
         self._runner = runner
         self._connection = connection
         self._deadline = deadline
@@ -144,7 +146,7 @@ def _connected(options: Mapping[str, Any], on_secret: OnSecret) -> Iterator[JetS
     with asyncio.Runner() as runner:
         try:
             connection = runner.run(
-                Bus().connect(
+                NatsBus().connect(
                     servers,
                     credentials,
                     name="ansible",
