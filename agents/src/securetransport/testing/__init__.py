@@ -9,7 +9,8 @@ Every fake passes the same contract suite as the real adapter (``tests/contracts
     reader = store.restricted(lambda operation, path: operation == "kv_get")
     clock.advance(timedelta(minutes=5))
 
-``FakeFiles`` and ``FakeServer`` say in their modules what can be done to them.
+``FakeFiles`` and ``FakeServer`` say in their modules what can be done to them; the in-memory bus is
+in ``securetransport.testing.bus``.
 """
 
 from securetransport.testing.builders import a_topic_key, an_issuer, trust_bundle

@@ -15,7 +15,7 @@ from bus_contract.requests import *  # noqa: F403  # as above
 from bus_contract.streams import *  # noqa: F403  # as above
 from certificates import Issuer
 from securetransport.core.formats.broker_policy import BrokerPolicy
-from securetransport.testing.bus import FakeBus, FakeServer
+from securetransport.testing.bus import BusServer, FakeBus
 
 pytestmark = pytest.mark.virtual_time
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.virtual_time
 class FakeBench(Bench):
     """The fake as a bench."""
 
-    server: FakeServer = None  # type: ignore[assignment]  # always given; fields before it default
+    server: BusServer = None  # type: ignore[assignment]  # always given; fields before it default
 
     async def stop(self) -> None:
         self.server.stop()

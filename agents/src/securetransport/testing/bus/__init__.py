@@ -21,6 +21,6 @@ from securetransport.testing.bus.bus import FakeBus, LoopClock
 from securetransport.testing.bus.connection import FakeConnection
 from securetransport.testing.bus.frames import Faults, Leg
 from securetransport.testing.bus.records import ApiError
-from securetransport.testing.bus.servers import FakeServer
+from securetransport.testing.bus.servers import BusServer
 
-__all__ = ["ApiError", "FakeBus", "FakeConnection", "FakeServer", "Faults", "Leg", "LoopClock"]
+__all__ = ["ApiError", "BusServer", "FakeBus", "FakeConnection", "Faults", "Leg", "LoopClock"]

@@ -18,7 +18,7 @@ from securetransport.testing.bus.connection import FakeConnection
 from securetransport.testing.bus.durables import Durable
 from securetransport.testing.bus.frames import Faults, Leg
 from securetransport.testing.bus.jetstream import JetStream
-from securetransport.testing.bus.servers import FakeServer
+from securetransport.testing.bus.servers import BusServer
 from securetransport.testing.bus.streams import Stream
 from securetransport.testing.bus.system import SystemHandler, SystemRequests, routez
 from securetransport.testing.bus.users import open_user
@@ -82,7 +82,7 @@ class FakeBus:
         self._accounts = Accounts()
         self._jetstream = JetStream(self._accounts.app, self.clock, self.faults)
         self.servers = {
-            f"nats-{number}": FakeServer(
+            f"nats-{number}": BusServer(
                 f"nats-{number}",
                 url,
                 accounts=self._accounts,

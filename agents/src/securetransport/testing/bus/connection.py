@@ -34,7 +34,7 @@ from securetransport.core.ports.bus import (
     StoredMessage,
 )
 from securetransport.testing.bus.frames import Frame
-from securetransport.testing.bus.servers import MAX_PAYLOAD_BYTES, FakeServer, Session
+from securetransport.testing.bus.servers import MAX_PAYLOAD_BYTES, BusServer, Session
 from securetransport.testing.bus.subscriptions import FakeSubscription
 
 _SLOW_WAIT_SECONDS: Final = 1.0
@@ -52,7 +52,7 @@ class FakeConnection:
 
     def __init__(  # noqa: PLR0913  # made by FakeBus only
         self,
-        servers: Sequence[FakeServer],
+        servers: Sequence[BusServer],
         credentials: Credentials | UserPermissions,
         *,
         name: str,

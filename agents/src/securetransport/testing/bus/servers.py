@@ -61,9 +61,9 @@ class Session:
         server: Where it is connected.
     """
 
-    def __init__(  # noqa: PLR0913  # made by FakeServer.accept only
+    def __init__(  # noqa: PLR0913  # made by BusServer.accept only
         self,
-        server: FakeServer,
+        server: BusServer,
         client: ClientSide,
         permissions: Permissions,
         *,
@@ -110,7 +110,7 @@ class Session:
         self.server.forget(self)
 
 
-class FakeServer:
+class BusServer:
     """One server of a cluster; made by ``FakeBus``.
 
     Attributes:
