@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -192,6 +193,23 @@ async def test_connection_without_anchors_is_refused(bench: Bench) -> None:
     credentials = Credentials((), bench.issuer.leaf("sender/1"))
     with pytest.raises(SecureTransportError, match="no trust anchors"):
         await bench.connect("sender", credentials=credentials, timeouts=SHORT)
+
+
+async def test_credentials_that_cannot_be_used_are_refused_and_the_old_ones_stay(
+    bench: Bench,
+) -> None:
+    one, other = bench.issuer.leaf("sender/1"), bench.issuer.leaf("sender/2")
+    mixed = replace(one, private_key=other.private_key)
+    sender = await bench.connect("sender")
+    for unusable in (Credentials((bench.issuer.der,), mixed), Credentials((), one)):
+        with pytest.raises(SecureTransportError):
+            await bench.connect("sender", credentials=unusable, timeouts=SHORT)
+        with pytest.raises(SecureTransportError):
+            sender.use_credentials(unusable)
+    await bench.stop()
+    await until(lambda: not sender.is_connected)
+    await bench.start()
+    await until(lambda: sender.is_connected)
 
 
 async def test_certificate_without_user_is_refused(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from securetransport.adapters.nats.answers import PendingAnswers
 from securetransport.adapters.nats.calls import Calls
 from securetransport.adapters.nats.errors import translate
 from securetransport.adapters.nats.link import NatsLink
-from securetransport.adapters.nats.message import NatsAnswers, check_size, delivery_of
+from securetransport.adapters.nats.message import check_size, received
 from securetransport.adapters.nats.pull import NatsPull
 from securetransport.adapters.tls import client_context
 from securetransport.core.base.errors import BusUnavailableError, PermissionDeniedError
@@ -319,9 +319,7 @@ class NatsConnection:
 
     def _receiver(self, handler: MessageHandler) -> Callable[[Msg], Awaitable[None]]:
         async def receive(raw: Msg) -> None:
-            answers = NatsAnswers(self.publish, raw.reply)
-            facts = delivery_of(raw.reply)
             headers = raw.headers or {}
-            await handler(Message(raw.subject, raw.data, raw.reply, headers, answers, facts))
+            await handler(received(self.publish, raw.subject, raw.data, raw.reply, headers))
 
         return receive

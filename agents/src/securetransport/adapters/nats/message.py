@@ -8,7 +8,7 @@ from typing import Final
 
 from securetransport.adapters.nats.numbers import unsigned
 from securetransport.core.base.errors import MalformedMessageError, RejectedMessageError
-from securetransport.core.ports.bus import DeliveryFacts
+from securetransport.core.ports.bus import DeliveryFacts, Message
 
 Publish = Callable[[str, bytes], Awaitable[None]]
 """Publishes a body on a subject of the connection that a message came on."""
@@ -113,3 +113,11 @@ class NatsAnswers:
     async def in_progress(self) -> None:
         """Ask for another acknowledgement deadline."""
         await self._publish(self._reply, b"+WPI")
+
+
+def received(
+    publish: Publish, subject: str, data: bytes, reply: str, headers: Mapping[str, str]
+) -> Message:
+    """Return a message as the port shows it; answers go back by ``publish``."""
+    answers = NatsAnswers(publish, reply)
+    return Message(subject, data, reply, headers, answers, delivery_of(reply))

@@ -21,7 +21,7 @@ from securetransport.testing.bus.jetstream import JetStream
 from securetransport.testing.bus.servers import BusServer
 from securetransport.testing.bus.streams import Stream
 from securetransport.testing.bus.system import SystemHandler, SystemRequests, routez
-from securetransport.testing.bus.users import open_user
+from securetransport.testing.bus.users import check_usable, open_user
 
 _FIRST_ATTEMPTS: Final = 20
 _URLS: Final = ("tls://nats-1:4222",)
@@ -126,8 +126,7 @@ class FakeBus:
             PermissionDeniedError: A server knows no user for this certificate.
             SecureTransportError: The credentials cannot be used.
         """
-        if not credentials.anchors:
-            raise SecureTransportError("no trust anchors; refusing to connect without any")
+        check_usable(credentials)
         return await self._connect(
             servers,
             credentials,

@@ -14,7 +14,7 @@ from typing import Final
 
 from securetransport.adapters.nats.answers import PendingAnswers
 from securetransport.adapters.nats.calls import Calls
-from securetransport.adapters.nats.message import NatsAnswers, check_size, delivery_of
+from securetransport.adapters.nats.message import check_size, received
 from securetransport.adapters.nats.pull import NatsPull
 from securetransport.core.base.errors import (
     BusUnavailableError,
@@ -36,6 +36,7 @@ from securetransport.core.ports.bus import (
 from securetransport.testing.bus.frames import Frame
 from securetransport.testing.bus.servers import MAX_PAYLOAD_BYTES, BusServer, Session
 from securetransport.testing.bus.subscriptions import FakeSubscription
+from securetransport.testing.bus.users import check_usable
 
 _SLOW_WAIT_SECONDS: Final = 1.0
 _FAST_ATTEMPTS: Final = 60
@@ -127,7 +128,12 @@ class FakeConnection:
             raise BusUnavailableError("connection is closed", reason=self._last_error)
 
     def use_credentials(self, credentials: Credentials) -> None:
-        """Use these for every later reconnect; the live connection is not touched."""
+        """Use these for every later reconnect; the live connection is not touched.
+
+        Raises:
+            SecureTransportError: They cannot be used.
+        """
+        check_usable(credentials)
         self._credentials = credentials
 
     # --- core --------------------------------------------------------------------------------
@@ -148,13 +154,13 @@ class FakeConnection:
         """
         check_size(subject, data, headers, self.max_payload_bytes)
         if self._is_closed:
-            raise BusUnavailableError(f"publish {subject}: bus not available", reason="closed")
+            raise BusUnavailableError("connection is closed", subject=subject)
         frame = Frame(subject, data, reply, dict(headers or {}))
         if self.session is not None:
             self.session.publish(frame)
             return
         if self._unsent_bytes + len(data) > _MAX_UNSENT_BYTES:
-            raise BusUnavailableError(f"publish {subject}: bus not available", reason="buffer full")
+            raise BusUnavailableError("buffer is full", subject=subject)
         self._unsent.append(frame)
         self._unsent_bytes += len(data)
 
@@ -201,18 +207,18 @@ class FakeConnection:
         return await self._calls.request(subject, data, timeout, headers)
 
     async def flush(self, timeout_seconds: float | None = None) -> None:
-        """Return when the server has processed everything sent before.
-
-        Raises:
-            BusUnavailableError: The connection is down, or the server does not answer in time.
-        """
+        """Return when the server has processed everything sent before; raises as the port says."""
         limit = timeout_seconds or self._timeouts.request
         await asyncio.sleep(0)
-        if self.session is None:
+        session = self.session
+        try:
+            async with asyncio.timeout(limit):
+                if session is not None:
+                    await session.server.wait_running()
+        except TimeoutError as error:
+            raise BusUnavailableError("flush: bus not available", reason="no answer") from error
+        if session is None or self.session is not session:
             raise BusUnavailableError("flush: bus not available", reason=self._last_error)
-        if not self.session.server.is_running:
-            await asyncio.sleep(limit)
-            raise BusUnavailableError("flush: bus not available", reason="no answer")
 
     # --- streams -----------------------------------------------------------------------------
 
@@ -383,9 +389,7 @@ class FakeConnection:
             pull.connection_lost(is_final=is_final)
 
     def _message(self, frame: Frame) -> Message:
-        answers = NatsAnswers(self.publish, frame.reply)
-        facts = delivery_of(frame.reply)
-        return Message(frame.subject, frame.data, frame.reply, frame.headers, answers, facts)
+        return received(self.publish, frame.subject, frame.data, frame.reply, frame.headers)
 
     def _handler_failed(self, error: Exception) -> None:
         self._emit(BusEventKind.ERROR, str(error) or type(error).__name__)

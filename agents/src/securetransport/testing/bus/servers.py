@@ -156,6 +156,8 @@ class BusServer:
         self._on_change = on_change
         self._is_up = True
         self._is_paused = False
+        self._running = asyncio.Event()
+        self._running.set()
         self._is_leaving = False
         self._held: list[Callable[[], None]] = []
         self._cid = 0
@@ -164,6 +166,10 @@ class BusServer:
     def is_running(self) -> bool:
         """Whether it answers now."""
         return self._is_up and not self._is_paused
+
+    async def wait_running(self) -> None:
+        """Return when it answers."""
+        await self._running.wait()
 
     def on(self, verb: str, handler: SystemHandler) -> None:
         """Answer a monitoring request by ``handler`` from now on."""
@@ -176,6 +182,7 @@ class BusServer:
         if not self._is_up:
             return
         self._is_up, self._is_paused = False, False
+        self._running.clear()
         self._held.clear()
         for session in tuple(self.sessions):
             self.drop(session, why)
@@ -184,20 +191,25 @@ class BusServer:
     def start(self) -> None:
         """Start it again, under another id."""
         self._is_up, self._is_leaving = True, False
+        self._running.set()
         self.server_id = secrets.token_hex(16).upper()
         self._on_change()
 
     def pause(self) -> None:
         """Let it keep its sockets open and do nothing, as a stopped process does."""
         self._is_paused = True
+        self._running.clear()
         loop = asyncio.get_running_loop()
         for session in self.sessions:
             loop.call_later(session.client.silence_seconds, self._silent, session)
         self._on_change()
 
     def resume(self) -> None:
-        """Let it go on where it was."""
+        """Let it go on where it was; one that is stopped stays so."""
+        if not self._is_paused:
+            return
         self._is_paused = False
+        self._running.set()
         held, self._held = self._held, []
         self._on_change()
         for action in held:

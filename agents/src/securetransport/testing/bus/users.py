@@ -20,6 +20,7 @@ from securetransport.core.acl.subjects import contains
 from securetransport.core.base.errors import (
     BusUnavailableError,
     PermissionDeniedError,
+    SecureTransportError,
     SignatureError,
 )
 from securetransport.core.base.names import ServiceId
@@ -112,6 +113,18 @@ VIOLATION: Final = "nats: 'Authorization Violation'"
 """What a server says to a certificate that is no user."""
 
 
+def check_usable(credentials: Credentials) -> None:
+    """Return when a client could begin a handshake with these.
+
+    Raises:
+        SecureTransportError: No anchor, or a key that does not fit its certificate.
+    """
+    if not credentials.anchors:
+        raise SecureTransportError("no trust anchors; refusing to connect without any")
+    if credentials.identity is not None:
+        x509.tls_identity(credentials.identity.certificate, credentials.identity.private_key)
+
+
 def check_handshake(
     credentials: Credentials,
     *,
@@ -130,8 +143,6 @@ def check_handshake(
     Raises:
         BusUnavailableError: One of them does not, in the words of TLS.
     """
-    if not credentials.anchors:
-        raise BusUnavailableError("connect: no trust anchors")
     if served is not None and not _is_signed(served, credentials.anchors):
         raise BusUnavailableError("connect: bus not available", reason=_UNTRUSTED_SERVER)
     identity = credentials.identity
