@@ -15,6 +15,7 @@ from evaluation.timeline import unix
 from evaluation.verdict import Messages
 
 _STATES = ("prepared", "distributed", "confirmed", "active")
+_TRUSTED = frozenset({"distributed", "confirmed", "active"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class Rotation:
         issuer: Name of its intermediate.
         previous: Epoch that was active before.
         steps: When it reached each state.
-        servers: Servers whose files and handshakes show the trust set in force.
-        members: Services and authorities that attested it.
+        servers: Servers whose files and handshakes showed a trust set that contains it.
+        members: Services and agents that attested one.
         status: The status that first showed it.
     """
 
@@ -47,24 +48,42 @@ def first(statuses: Sequence[Mapping[str, Any]], after: float) -> Rotation | Non
             steps = {step["state"]: unix(step["at"]) for step in entry["history"]}
             if entry["state"] != "active" or steps["active"] < after:
                 continue
-            digest = (status["ca"]["bundle"] or {}).get("digest")
             earlier = [one["ca"]["active"] for one in statuses[:number]]
+            servers, members = _who_showed(entry["epoch"], statuses[: number + 1])
             return Rotation(
                 epoch=entry["epoch"],
                 issuer=entry["issuer"],
                 previous=next((e for e in reversed(earlier) if e != entry["epoch"]), None),
                 steps={state: steps[state] for state in _STATES if state in steps},
-                servers=tuple(
-                    one["server"]
-                    for one in status["servers"]
-                    if one["digest"] == digest and one["is_served"]
-                ),
-                members=tuple(
-                    one["instance"] for one in status["members"] if one["digest"] == digest
-                ),
+                servers=servers,
+                members=members,
                 status=status,
             )
     return None
+
+
+def _who_showed(
+    epoch: int, statuses: Sequence[Mapping[str, Any]]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the servers and members that were seen with a trust set that contains an epoch.
+
+    The set in force contains it from ``distributed`` on; it may be replaced at any moment, so every
+    status since then counts.
+    """
+    servers: set[str] = set()
+    members: set[str] = set()
+    for status in statuses:
+        states = {entry["epoch"]: entry["state"] for entry in status["ca"]["epochs"]}
+        digest = (status["ca"]["bundle"] or {}).get("digest")
+        if states.get(epoch) not in _TRUSTED or digest is None:
+            continue
+        servers |= {
+            one["server"]
+            for one in status["servers"]
+            if one["digest"] == digest and one["is_served"]
+        }
+        members |= {one["instance"] for one in status["members"] if one["digest"] == digest}
+    return tuple(sorted(servers)), tuple(sorted(members))
 
 
 def is_proven(rotation: Rotation, messages: Messages) -> bool:
@@ -95,8 +114,8 @@ def lines(rotation: Rotation, messages: Messages, seconds: float) -> list[str]:
     return [
         f"rotation {word}: CA epoch {rotation.epoch} signs now{instead} ({rotation.issuer})",
         f"  steps, UTC: {moments}",
-        f"  servers that showed its trust set: {', '.join(rotation.servers) or 'none'}",
-        f"  members that showed its trust set: {', '.join(rotation.members) or 'none'}",
+        f"  servers that showed a trust set with it: {', '.join(rotation.servers) or 'none'}",
+        f"  members that showed a trust set with it: {', '.join(rotation.members) or 'none'}",
         f"  messages lost so far: {counted}, by comparing the ledgers of both ends",
         f"  {seconds:.0f} s since the command",
     ]

@@ -46,6 +46,24 @@ def test_rotation_names_who_showed_the_trust_set_and_only_them() -> None:
     assert is_proven(found, MESSAGES)
 
 
+def test_who_showed_a_set_that_was_replaced_at_once_still_counts() -> None:
+    told = epoch(2, prepared=START + 1, distributed=START + 2, confirmed=START + 6)
+    during = status(START + 7, OLD, told)
+    replaced = {"bundle": {"digest": "f" * 64}}
+    after = status(START + 21, NEW, ca=replaced)
+    found = rotation.first([during, after], START)
+    assert found is not None
+    assert (found.servers, found.members) == (("nats-1",), ("gatekeeper/1",))
+
+
+def test_who_showed_a_set_before_the_epoch_was_in_it_does_not_count() -> None:
+    before = status(START + 1, OLD, epoch(2, prepared=START + 1))
+    after = status(START + 21, NEW, ca={"bundle": {"digest": "f" * 64}})
+    found = rotation.first([before, after], START)
+    assert found is not None
+    assert (found.servers, found.members) == ((), ())
+
+
 @pytest.mark.parametrize(
     "fault",
     [
