@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -10,6 +12,10 @@ from prometheus_client import CollectorRegistry
 from securetransport.core.acl import load_acl
 from securetransport.core.crypto import signing
 from securetransport.core.formats.authority_keys import AuthorityKeys
+from securetransport.core.formats.envelope import MessageHeader
+from securetransport.core.ports.bus import PublishAck
+from securetransport.core.trust.opening import OpenedMessage
+from securetransport.messages.consumer import Delivery
 from securetransport_examples import greeter
 from securetransport_examples.greeter import Greeter, GreeterSettings
 
@@ -39,17 +45,56 @@ def test_acl_of_the_page_gives_its_rights() -> None:
     assert [topic for topic in acl.services if topic == "greeter"]
 
 
-async def test_service_of_the_page_starts(tmp_path: Path) -> None:
+def settings_of_the_page(folder: Path) -> GreeterSettings:
     key = signing.generate_signing_key()
     pinned = AuthorityKeys({"authority-signing:v1": (key.algorithm, key.public_key)})
-    (tmp_path / "authority-keys.json").write_text(pinned.to_json())
-    (tmp_path / "openbao-ca.crt").write_text("")
-    text = block("toml").replace("/etc/securetransport", str(tmp_path))
-    text = text.replace("/var/lib/securetransport", str(tmp_path))
-    (tmp_path / "config.toml").write_text(text)
-    settings = GreeterSettings.load(["--config", str(tmp_path / "config.toml")])
-    service = Greeter(settings, CollectorRegistry())
+    (folder / "authority-keys.json").write_text(pinned.to_json())
+    (folder / "openbao-ca.crt").write_text("")
+    text = block("toml").replace("/etc/securetransport", str(folder))
+    text = text.replace("/var/lib/securetransport", str(folder))
+    (folder / "config.toml").write_text(text)
+    return GreeterSettings.load(["--config", str(folder / "config.toml")])
+
+
+async def test_service_of_the_page_starts(tmp_path: Path) -> None:
+    service = Greeter(settings_of_the_page(tmp_path), CollectorRegistry())
     app = service.app()
     assert {"connection", "bundle", "publisher", "consumer hello.requests"} <= set(app.tasks)
     assert "no trust bundle" in app.ready()
     await service.close()
+
+
+class GreeterWithoutBus(Greeter):
+    """The service as it is; what it answers stays here."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.answers: list[tuple[str, str, str, bytes]] = []
+
+    async def answer(
+        self,
+        delivery: Delivery,
+        topic: str,
+        payload: bytes,
+        *,
+        type: str,  # noqa: A002  # the SDK's own word
+    ) -> PublishAck:
+        parent = delivery.message.header.message_id
+        self.answers.append((parent, topic, type, payload))
+        return PublishAck("HELLO", 1, is_duplicate=False)
+
+
+async def test_service_of_the_page_greets_once_and_answers_every_delivery(
+    tmp_path: Path, a_header: MessageHeader
+) -> None:
+    service = GreeterWithoutBus(settings_of_the_page(tmp_path), CollectorRegistry())
+    first = OpenedMessage(a_header, b"ada")
+    another = OpenedMessage(replace(a_header, message_id="another"), b"grace")
+    for message, deliveries in ((first, 1), (first, 2), (another, 1)):
+        await service.greet(Delivery(message, sequence=1, deliveries=deliveries))
+    await service.close()
+    ada = (a_header.message_id, "hello.answers", "hello.answer", b"hello ada")
+    assert service.answers == [ada, ada, ("another", *ada[1:3], b"hello grace")]
+    db = sqlite3.connect(service.settings.ledger_file())
+    assert db.execute("SELECT count(*) FROM effects").fetchone() == (2,)
+    db.close()
