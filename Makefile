@@ -6,7 +6,8 @@ ENV := .venv/bin
 # configuration of this checkout even where others may write to it.
 export LC_ALL := C.UTF-8
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
-export NO_PROXY := 127.0.0.1,localhost,::1
+comma := ,
+export NO_PROXY := 127.0.0.1,localhost,::1$(if $(NO_PROXY),$(comma)$(NO_PROXY))
 export no_proxy := $(NO_PROXY)
 
 .PHONY: demo try up status down clean test env lock

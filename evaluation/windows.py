@@ -5,11 +5,12 @@ percentile condemns a system in which nothing happens at all. So the run is cut 
 length; a window is a *rotation* window when trust or leaf certificates changed in it, *steady* when
 nothing of the kind happened, and *fault* when something was killed on purpose shortly before.
 Medians of the windows' maxima are compared, and 99.9th percentiles with each other; fault windows
-are in neither.
+are in neither. A median of a few dozen maxima is itself uncertain, so the ratio has an interval.
 """
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ Kind = Literal["rotation", "steady", "fault"]
 KINDS: tuple[Kind, ...] = ("rotation", "steady", "fault")
 WINDOW_SECONDS = 3.0
 _MILLISECONDS = 1000.0
+_RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,9 @@ class GapFigures:
         steady_p999: 99.9th percentile of all gaps that end in steady windows.
         rotation_p999: The same for rotation windows.
         windows: Number of windows of each kind.
+        ratio_low: Lower end of the 90 % interval of :attr:`ratio`, by resampling windows of each
+            kind; ``None`` as the ratio.
+        ratio_high: Its upper end.
     """
 
     steady_median_of_max: float | None
@@ -62,6 +67,8 @@ class GapFigures:
     steady_p999: float | None
     rotation_p999: float | None
     windows: dict[str, int]
+    ratio_low: float | None = None
+    ratio_high: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -101,7 +108,10 @@ def gap_figures(instants: Sequence[float], windows: Sequence[Window]) -> GapFigu
         every[window.kind].extend(gaps)
         # Nothing at all in a window is the worst gap there is, not the best.
         largest[window.kind].append(max(gaps, default=WINDOW_SECONDS * _MILLISECONDS))
+    low, high = _interval(largest["rotation"], largest["steady"])
     return GapFigures(
+        ratio_low=low,
+        ratio_high=high,
         steady_median_of_max=_median(largest["steady"]),
         rotation_median_of_max=_median(largest["rotation"]),
         steady_p999=_p999(every["steady"]),
@@ -115,6 +125,21 @@ def gaps_in(instants: Sequence[float], span: Span) -> list[float]:
     first = max(bisect_left(instants, span.start), 1)
     last = bisect_left(instants, span.end)
     return [(late - early) * _MILLISECONDS for early, late in pairwise(instants[first - 1 : last])]
+
+
+def _interval(
+    rotation: Sequence[float], steady: Sequence[float]
+) -> tuple[float | None, float | None]:
+    """Return the 90 % interval of the ratio of two medians."""
+    if not rotation or not steady:
+        return None, None
+    draw = random.Random(0)  # noqa: S311  repeatable, and no secret
+
+    def once(values: Sequence[float]) -> float:
+        return median(draw.choices(values, k=len(values)))
+
+    ratios = sorted(once(rotation) / once(steady) for _ in range(_RESAMPLES))
+    return ratios[int(0.05 * _RESAMPLES)], ratios[int(0.95 * _RESAMPLES) - 1]
 
 
 def _median(values: Sequence[float]) -> float | None:

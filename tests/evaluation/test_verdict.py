@@ -30,6 +30,8 @@ GAPS = GapFigures(
     steady_p999=12.0,
     rotation_p999=12.0,
     windows={"steady": 30, "rotation": 30, "fault": 5},
+    ratio_low=0.9,
+    ratio_high=1.2,
 )
 NO_REFUSALS = Refusals(signature=0, decryption=0, other=0, older_key=0)
 SIZE = Footprint(
@@ -87,12 +89,20 @@ def test_a_run_that_shows_everything_passes() -> None:
             "fewer than 20 windows of a kind",
         ),
         (
-            {"ack_gap_ms": replace(GAPS, rotation_median_of_max=12.1)},
-            "rotation gaps are over 1.2 times the steady ones",
+            {"ack_gap_ms": replace(GAPS, rotation_median_of_max=14.0, ratio_low=1.21)},
+            "rotation gaps are shown to be over 1.2 times the steady ones",
+        ),
+        (
+            {"ack_gap_ms": replace(GAPS, ratio_low=None)},
+            "rotation gaps are shown to be over 1.2 times the steady ones",
+        ),
+        (
+            {"ack_gap_ms": replace(GAPS, rotation_median_of_max=15.1)},
+            "rotation gaps are over 1.5 times the steady ones",
         ),
         (
             {"ack_gap_ms": replace(GAPS, steady_median_of_max=None)},
-            "rotation gaps are over 1.2 times the steady ones",
+            "rotation gaps are over 1.5 times the steady ones",
         ),
     ],
 )

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from evaluation.windows import WINDOW_SECONDS, Span, Window, cut, gap_figures, gaps_in
+from evaluation.windows import WINDOW_SECONDS, GapFigures, Span, Window, cut, gap_figures, gaps_in
 
 STEP = 0.01
 
@@ -61,6 +63,7 @@ def test_gaps_planted_in_rotation_windows_raise_the_ratio() -> None:
         spans += [(start, middle, wide), (middle, end, STEP)]
     figures = gap_figures(instants(spans), alternating(40))
     assert figures.ratio == pytest.approx(3.0, rel=0.05)
+    assert figures.ratio_low == pytest.approx(3.0, rel=0.05)
 
 
 def test_silent_window_is_the_worst_gap_not_the_best() -> None:
@@ -71,4 +74,22 @@ def test_silent_window_is_the_worst_gap_not_the_best() -> None:
 
 def test_without_windows_of_a_kind_there_is_no_ratio() -> None:
     figures = gap_figures(instants([(0, 9, STEP)]), cut(Span(0, 9), [], []))
-    assert figures.ratio is None
+    assert (figures.ratio, figures.ratio_low, figures.ratio_high) == (None, None, None)
+
+
+def test_interval_is_wider_the_more_the_windows_differ() -> None:
+    draw = random.Random(1)  # noqa: S311  repeatable, and no secret
+    calm, wild = (
+        gap_figures(sorted(draw.uniform(0, 240) for _ in range(count)), alternating(80))
+        for count in (24_000, 480)
+    )
+    for figures in (calm, wild):
+        assert figures.ratio is not None
+        assert figures.ratio_low is not None
+        assert figures.ratio_high is not None
+        assert figures.ratio_low <= figures.ratio <= figures.ratio_high
+    assert width(wild) > width(calm)
+
+
+def width(figures: GapFigures) -> float:
+    return (figures.ratio_high or 0) - (figures.ratio_low or 0)
