@@ -7,6 +7,8 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -55,24 +57,15 @@ def pairs(other: Checkout, count: int, seconds: float) -> list[tuple[Sample, Sam
     return found
 
 
-class running:  # noqa: N801  # read as a word in `with`
-    """A cluster for the time of a block."""
-
-    def __init__(self, folder: Path, names: list[LaneNames]) -> None:
-        self._cluster = Cluster(folder, names)
-
-    def __enter__(self) -> Cluster:
-        """Start it."""
-        try:
-            self._cluster.start()
-        except BaseException:
-            self._cluster.stop()
-            raise
-        return self._cluster
-
-    def __exit__(self, *_: object) -> None:
-        """Stop it."""
-        self._cluster.stop()
+@contextmanager
+def running(folder: Path, names: Sequence[LaneNames]) -> Iterator[Cluster]:
+    """Run a cluster for a while."""
+    cluster = Cluster(folder, names)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 def signatures() -> tuple[float, float]:
