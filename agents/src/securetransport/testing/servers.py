@@ -192,11 +192,13 @@ class FakeProbe:
 
     Attributes:
         probed: Every address that was probed, in order.
+        answers: What an address shows instead of what its server does.
     """
 
     def __init__(self, servers: Iterable[FakeServer]) -> None:
         self._servers = list(servers)
         self.probed: list[str] = []
+        self.answers: dict[str, ProbeResult] = {}
 
     async def probe(
         self,
@@ -212,6 +214,8 @@ class FakeProbe:
             return ProbeResult(error=f"port {port} is not 1 to 65535")
         address = f"{host}:{port}"
         self.probed.append(address)
+        if address in self.answers:
+            return self.answers[address]
         for server in self._servers:
             found = server.kind_of(address)
             if found is not None:

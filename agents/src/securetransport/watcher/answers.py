@@ -2,19 +2,39 @@
 
 Only the *leaf* of a connection counts (``tls_peer_certs[0]``): what follows it, the common name and
 the client name are whatever the peer sent.
+
+Every value has a bound: what a server says, right or not, neither fills the watcher nor ends it.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Final, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from securetransport.core.base.errors import MalformedMessageError
 from securetransport.core.base.names import Fingerprint
 from securetransport.core.formats.server_report import ServerConnection
+
+MOST_CONNECTIONS: Final = 65_536
+"""Of one server; as many as a server accepts unless it is told otherwise."""
+
+_LONGEST_REASON: Final = 500
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _of_our_time(at: datetime) -> datetime:
+    if not _EARLIEST <= at <= _LATEST:
+        raise ValueError("not a time of our days")
+    return at
+
+
+_Name = Annotated[str, Field(max_length=256)]
+_Count = Annotated[int, Field(ge=0, le=MOST_CONNECTIONS)]
+_Sha256 = Annotated[str, Field(pattern=r"^([0-9a-fA-F]{64})?$")]
 
 
 class _Answer(BaseModel):
@@ -27,30 +47,30 @@ T = TypeVar("T", bound=_Answer)
 
 
 class _Server(_Answer):
-    id: str
-    name: str
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,256}$")]  # becomes part of a subject
+    name: _Name
 
 
 class _Error(_Answer):
-    code: int
+    code: Annotated[int, Field(ge=-(2**31), lt=2**31)]
     description: str = ""
 
 
 class _PeerCertificate(_Answer):
-    cert_sha256: str = ""
+    cert_sha256: _Sha256 = ""
 
 
 class _Connection(_Answer):
-    cid: int
-    start: AwareDatetime
-    authorized_user: str = ""
-    tls_peer_certs: tuple[_PeerCertificate, ...] = ()
+    cid: Annotated[int, Field(ge=0, lt=2**63)]
+    start: Annotated[AwareDatetime, AfterValidator(_of_our_time)]
+    authorized_user: Annotated[str, Field(max_length=1024)] = ""
+    tls_peer_certs: Annotated[tuple[_PeerCertificate, ...], Field(max_length=64)] = ()
 
 
 class _Connections(_Answer):
-    total: int
-    offset: int
-    connections: tuple[_Connection, ...] = ()
+    total: _Count
+    offset: _Count
+    connections: Annotated[tuple[_Connection, ...], Field(max_length=MOST_CONNECTIONS)] = ()
 
 
 class _ConnectionsAnswer(_Answer):
@@ -59,11 +79,11 @@ class _ConnectionsAnswer(_Answer):
 
 
 class _Route(_Answer):
-    remote_name: str = ""
+    remote_name: _Name = ""
 
 
 class _Routes(_Answer):
-    routes: tuple[_Route, ...] = ()
+    routes: Annotated[tuple[_Route, ...], Field(max_length=4096)] = ()
 
 
 class _RoutesAnswer(_Answer):
@@ -83,13 +103,15 @@ class ConnectionsPage:
     Attributes:
         server_id: The answering server's id of this run; commands are addressed to it.
         connections: Those that have authenticated; who has not is nobody yet.
-        count: Entries of the page, those included that have not authenticated.
+        cids: The number of every entry, those included that have not authenticated.
+        offset: Entries of all pages before this one.
         total: Entries of all pages.
     """
 
     server_id: str
     connections: tuple[ServerConnection, ...]
-    count: int
+    cids: tuple[int, ...]
+    offset: int
     total: int
 
 
@@ -105,7 +127,8 @@ def parse_connections(data: bytes, server: str) -> ConnectionsPage:
     return ConnectionsPage(
         server_id=answer.server.id,
         connections=tuple(_connection(entry) for entry in listed if entry.authorized_user),
-        count=len(listed),
+        cids=tuple(entry.cid for entry in listed),
+        offset=answer.data.offset,
         total=answer.data.total,
     )
 
@@ -131,7 +154,8 @@ def parse_reload(data: bytes, server: str) -> str | None:
     _check_name(answer.server, server)
     if answer.error is None:
         return None
-    return answer.error.description.strip() or f"error {answer.error.code}"
+    words = " ".join(answer.error.description.split())
+    return words[:_LONGEST_REASON] or f"error {answer.error.code}"
 
 
 def _connection(entry: _Connection) -> ServerConnection:
@@ -146,8 +170,8 @@ def _connection(entry: _Connection) -> ServerConnection:
 
 def _parse(model: type[T], data: bytes, what: str) -> T:
     try:
-        return model.model_validate(json.loads(data))
-    except (ValueError, ValidationError) as err:
+        return model.model_validate_json(data)
+    except ValidationError as err:
         raise MalformedMessageError(f"server's answer to {what} cannot be read") from err
 
 

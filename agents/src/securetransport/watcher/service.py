@@ -10,32 +10,37 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
+
+from pydantic import BaseModel, Field, ValidationError
 
 from securetransport.core.base import names
 from securetransport.core.base.errors import (
     MalformedMessageError,
     SecureTransportError,
-    TransientError,
 )
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.decisions import broker_health
 from securetransport.core.decisions.broker_health import PortSeen, ServerSeen
 from securetransport.core.formats import documents
 from securetransport.core.formats.body import DocumentKind, Version
-from securetransport.core.formats.server_report import ServerConnection, ServerReport
+from securetransport.core.formats.server_report import ServerReport
 from securetransport.core.ports import Clock, Connection, Message, PortKind, TlsProbe
 from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import AcceptedTrust
 from securetransport.runtime.logs import get_logger
 from securetransport.runtime.sections import host_and_port
-from securetransport.watcher import answers
+from securetransport.watcher.monitor import ServerMonitor
 from securetransport.watcher.reloads import ReloadMemory
 from securetransport.watcher.settings import WatchedServer, WatcherSettings
 from securetransport.watcher.telemetry import WatcherTelemetry
 
 _REPORT_LIFE: Final = timedelta(seconds=30)
-_MOST_ATTEMPTS: Final = 3
+_MOST_NAMES: Final = 64
+"""CA names of a port; a trust set has 8 at most, so whoever lists more is no server of ours."""
+
+_MOST_REPORT_BYTES: Final = documents.MAX_DOCUMENT_BYTES - 16 * 1024
+"""Less than a document by what its signature and its head need."""
 
 
 class SystemAccount(Protocol):
@@ -64,12 +69,18 @@ class SystemAccount(Protocol):
         ...
 
 
+class _Command(BaseModel):
+    """What a command says; further fields are for a later version."""
+
+    do: Annotated[str, Field(max_length=64)]
+    server: Annotated[str, Field(max_length=256)]
+
+
 @dataclass(slots=True)
 class _Memory:
     """What outlives a round, of one server."""
 
     heard_at: float
-    server_id: str | None = None
     reload: ReloadMemory = field(default_factory=ReloadMemory)
 
 
@@ -94,6 +105,7 @@ class Watcher:
         self._settings = settings.round
         self._session = session
         self._tls = tls
+        self._monitor = ServerMonitor(settings.round, telemetry)
         self._clock = clock
         self._telemetry = telemetry
         self._memory = {name: _Memory(clock.monotonic()) for name in self._servers}
@@ -141,8 +153,8 @@ class Watcher:
         client, route, connections, routes = await asyncio.gather(
             self._port(server.client_address, "client"),
             self._port(server.route_address, "route"),
-            self._connections(connection, server.name),
-            self._routes(connection, server.name),
+            self._monitor.connections(connection, server.name),
+            self._monitor.routes(connection, server.name),
         )
         memory = self._memory[server.name]
         if connections is not None or routes is not None:
@@ -165,74 +177,10 @@ class Watcher:
         )
         if result.error is not None:
             return None
+        if len(result.ca_names) > _MOST_NAMES:
+            self._log.warning("port_unknown", server=address, count=len(result.ca_names))
+            return None
         return PortSeen(tuple(sorted(result.ca_names)), result.issuer_common_name)
-
-    async def _connections(
-        self, connection: Connection, server: str
-    ) -> tuple[ServerConnection, ...] | None:
-        """Return all connections of one server, or ``None``; never a part of them.
-
-        Pages are numbered by offset, so a connection that ends between two pages shifts the rest
-        and could hide one: a total that changed on the way means to begin again.
-        """
-        for _ in range(_MOST_ATTEMPTS):
-            try:
-                found = await self._pages(connection, server)
-            except TransientError:
-                return None
-            except SecureTransportError as err:
-                self._log.warning("connections_unknown", server=server, error=str(err))
-                return None
-            if found is not None:
-                return found
-        return None
-
-    async def _pages(
-        self, connection: Connection, server: str
-    ) -> tuple[ServerConnection, ...] | None:
-        listed: list[ServerConnection] = []
-        offset, total = 0, None
-        while total is None or offset < total:
-            data = await self._ask(
-                connection,
-                "CONNZ",
-                server,
-                auth=True,
-                sort="cid",
-                offset=offset,
-                limit=self._settings.page_size,
-            )
-            page = answers.parse_connections(data, server)
-            if total is not None and page.total != total:
-                return None
-            self._memory[server].server_id = page.server_id
-            total = page.total
-            listed += page.connections
-            if page.count == 0:
-                break
-            offset += page.count
-        return tuple(listed) if offset >= (total or 0) else None
-
-    async def _routes(self, connection: Connection, server: str) -> frozenset[str] | None:
-        try:
-            return answers.parse_route_names(await self._ask(connection, "ROUTEZ", server), server)
-        except TransientError:
-            return None
-        except SecureTransportError as err:
-            self._log.warning("routes_unknown", server=server, error=str(err))
-            return None
-
-    async def _ask(
-        self, connection: Connection, what: str, server: str, **options: object
-    ) -> bytes:
-        """Ask one server by its name; all hear the question, only that one answers."""
-        question = {"server_name": server, "exact_match": True, **options}
-        answer = await connection.request(
-            f"$SYS.REQ.SERVER.PING.{what}",
-            json.dumps(question).encode(),
-            timeout=self._settings.answer_seconds,
-        )
-        return answer.data
 
     # --- reload -------------------------------------------------------------------------------
 
@@ -259,41 +207,18 @@ class Watcher:
         if not isinstance(broker_health.should_reload(seen), broker_health.Reload):
             return
         try:
-            error = await self._reload(connection, server)
+            error = await self._monitor.reload(connection, server)
         except SecureTransportError as err:
             memory.tried_at = now
             self._log.info("reload_not_answered", server=server, error=str(err))
             return
         memory.answered(error, shows_newest=shows, now=now)
 
-    async def _reload(self, connection: Connection, server: str) -> str | None:
-        """Tell a server to reload; returns its error.
-
-        Raises:
-            BusUnavailableError: It did not answer, or its id is not known yet.
-            MalformedMessageError: It answered something else.
-        """
-        server_id = self._memory[server].server_id
-        if server_id is None:
-            data = await self._ask(connection, "CONNZ", server, limit=1)
-            server_id = answers.parse_connections(data, server).server_id
-        subject = f"$SYS.REQ.SERVER.{server_id}.RELOAD"
-        try:
-            answer = await connection.request(subject, b"{}", timeout=self._settings.answer_seconds)
-            error = answers.parse_reload(answer.data, server)
-        except SecureTransportError:
-            self._memory[server].server_id = None  # it may have restarted under a new id
-            self._telemetry.reloads.labels("unanswered").inc()
-            raise
-        self._telemetry.reloads.labels("refused" if error else "done").inc()
-        if error:
-            self._log.error("reload_refused", server=server, reason=error)
-        return error
-
     # --- report and commands ------------------------------------------------------------------
 
     async def _publish(self, connection: Connection, report: ServerReport) -> None:
         now: datetime = report.reported_at
+        body = self._fitting(report)
         document = documents.sign_with_key(
             kind=DocumentKind.SERVER_REPORT,
             audience=documents.AUTHORITY,
@@ -301,13 +226,35 @@ class Watcher:
             version=Version(counter=int(now.timestamp() * 1_000_000)),
             created_at=now,
             not_after=now + _REPORT_LIFE,
-            body=report.to_bytes(),
+            body=body,
             signer=self._instance,
             key=self._session.signing_key(),
         )
         await connection.publish(names.SUBJECT_SERVER_REPORT, documents.encode(document))
         self._published_at = self._clock.monotonic()
         self._telemetry.reports.inc()
+
+    def _fitting(self, report: ServerReport) -> bytes:
+        """Return the report in bytes that the bus takes.
+
+        Connections of the fullest servers are called unknown until it fits: a rotation then waits
+        and says for whom, which without any report it could not.
+        """
+        body = report.to_bytes()
+        while len(body) > _MOST_REPORT_BYTES:
+            fullest = max(report.servers, key=lambda entry: len(entry.connections or ()))
+            if not fullest.connections:
+                raise SecureTransportError("report is too large to send", bytes=len(body))
+            self._log.error(
+                "report_too_large", server=fullest.server, count=len(fullest.connections)
+            )
+            servers = (
+                entry.model_copy(update={"connections": None}) if entry is fullest else entry
+                for entry in report.servers
+            )
+            report = report.model_copy(update={"servers": tuple(servers)})
+            body = report.to_bytes()
+        return body
 
     async def _command(self, message: Message, connection: Connection) -> None:
         """Answer a command; whoever may publish it is decided by the server's permissions."""
@@ -320,14 +267,14 @@ class Watcher:
 
     async def _carry_out(self, message: Message, connection: Connection) -> dict[str, Any]:
         try:
-            command = json.loads(message.data)
-            verb, server = command["do"], command["server"]
-        except (ValueError, KeyError, TypeError) as err:
+            command = _Command.model_validate_json(message.data)
+        except ValidationError as err:
             raise MalformedMessageError('command is not {"do": …, "server": …}') from err
+        verb, server = command.do, command.server
         if server not in self._servers:
             raise MalformedMessageError("unknown server", server=server)
         if verb != "reload":
             raise MalformedMessageError("unknown command", do=verb)
-        error = await self._reload(connection, server)
+        error = await self._monitor.reload(connection, server)
         self._memory[server].reload.error = error
         return {"ok": error is None, "error": error}

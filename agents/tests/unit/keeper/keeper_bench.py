@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,20 +11,17 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from certificates import TRUST_DOMAIN, Issuer
+from certificates import TRUST_DOMAIN
 from securetransport.core.acl import compile_broker, load_acl
 from securetransport.core.base import names
-from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import SecureTransportError
 from securetransport.core.base.names import ServiceId
-from securetransport.core.crypto import signing, x509
+from securetransport.core.crypto import signing
 from securetransport.core.formats import documents
 from securetransport.core.formats.attestation import KeeperAttestation
 from securetransport.core.formats.body import Document, DocumentKind, Version
 from securetransport.core.formats.deny_list import DenyList
-from securetransport.core.formats.trust_bundle import EpochState, TrustBundle, TrustedIssuer
 from securetransport.core.ports import TlsIdentity
-from securetransport.core.trust import bundle as trust
 from securetransport.keeper.ready import missing_for_start
 from securetransport.keeper.service import Keeper, Ports
 from securetransport.keeper.settings import KeeperSettings
@@ -38,6 +34,7 @@ from securetransport.testing import (
     FakeSecretStore,
     FakeServer,
 )
+from trust_scene import bundle, issuer_of
 
 KEY_ID = "authority-signing:v1"
 CLIENT, ROUTE = "127.0.0.1:4222", "127.0.0.1:6222"
@@ -69,12 +66,6 @@ def authority_key() -> signing.SigningKey:
     return signing.generate_signing_key()
 
 
-@cache
-def issuer_of(epoch: int) -> Issuer:
-    """The intermediate of an epoch, 1 to 9; the same in every test."""
-    return Issuer.root("bench root").intermediate(f"nats-int e{epoch} 000000000000000{epoch}")
-
-
 @dataclass
 class FakeLeafSource:
     """Signs with the issuer of ``epoch``.
@@ -97,26 +88,6 @@ class FakeLeafSource:
             raise self.failures.pop(0)
         self.count += 1
         return issuer_of(self.epoch).leaf(f"{self.service}/nats-1", life=self.life)
-
-
-def entry(epoch: int, active: int) -> TrustedIssuer:
-    der = issuer_of(epoch).der
-    facts = x509.describe(der)
-    return TrustedIssuer(
-        epoch=EpochNumber(epoch),
-        state=EpochState.ACTIVE if epoch == active else EpochState.DISTRIBUTED,
-        certificate=der,
-        fingerprint=facts.fingerprint,
-        common_name=facts.common_name,
-        not_before=facts.not_before,
-        not_after=facts.not_after,
-    )
-
-
-def bundle(*epochs: int, active: int) -> TrustBundle:
-    entries = tuple(entry(epoch, active) for epoch in epochs)
-    digest = trust.trust_digest(item.certificate for item in entries)
-    return TrustBundle(issuers=entries, active=EpochNumber(active), digest=digest)
 
 
 def settings(order: tuple[str, ...] = ()) -> KeeperSettings:
@@ -282,12 +253,3 @@ class KeeperBench:
     def counted(self, name: str, **labels: str) -> float:
         """Return a metric of the keeper."""
         return self.registry.get_sample_value(f"securetransport_keeper_{name}", labels) or 0.0
-
-
-def issuer_names(*epochs: int) -> set[str]:
-    return {issuer_of(epoch).common_name for epoch in epochs}
-
-
-def run_round(bench: KeeperBench) -> None:
-    """Run one round from a test that is no coroutine."""
-    asyncio.run(bench.keeper.round())

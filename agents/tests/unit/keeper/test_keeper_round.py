@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from keeper_bench import CLIENT, MANAGED, ROUTE, KeeperBench, bundle, issuer_names, issuer_of
+from keeper_bench import CLIENT, MANAGED, ROUTE, KeeperBench
 
 from securetransport.core.base import names
 from securetransport.core.base.epochs import EpochNumber
@@ -15,6 +15,7 @@ from securetransport.core.crypto import signing
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.trust_bundle import TrustBundle
 from securetransport.testing import ProcessDied
+from trust_scene import bundle, issuer_names, issuer_of
 
 
 async def settled(order: tuple[str, ...] = ()) -> KeeperBench:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from securetransport.core.base.errors import MalformedMessageError
 from securetransport.watcher.answers import parse_connections, parse_reload, parse_route_names
@@ -52,7 +55,7 @@ def test_connection_without_certificate_has_an_unknown_leaf() -> None:
 def test_connection_that_has_not_authenticated_is_counted_in_the_page_only() -> None:
     half = {"cid": 23, "start": CONNECTION["start"]}
     page = parse_connections(connections(CONNECTION, half), "nats-1")
-    assert page.count == page.total == 2
+    assert (page.cids, page.total) == ((22, 23), 2)
     assert [found.cid for found in page.connections] == [22]
 
 
@@ -97,3 +100,46 @@ def test_refused_reload_says_why() -> None:
     assert parse_reload(data, "nats-1") == "failed to parse root ca certificate"
     data = json.dumps({"server": SERVER, "error": {"code": 500}}).encode()
     assert parse_reload(data, "nats-1") == "error 500"
+
+
+FIELDS = (
+    *("server", "data", "id", "name", "total", "offset", "connections", "cid", "start"),
+    *("tls_peer_certs", "cert_sha256", "authorized_user", "routes", "remote_name"),
+    *("error", "code", "description"),
+)
+WORDS = ("nats-1", LEAF, str(CONNECTION["start"]), "9999-12-31T23:59:59Z")
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+JSON = st.recursive(
+    SCALARS | st.sampled_from(WORDS),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=6)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.one_of(JSON.map(lambda value: json.dumps(value).encode()), st.binary(max_size=60)))
+def test_whatever_a_server_says_is_an_answer_or_refused(data: bytes) -> None:
+    for parse in (parse_connections, parse_route_names, parse_reload):
+        with contextlib.suppress(MalformedMessageError):
+            parse(data, "nats-1")
+
+
+@given(JSON, st.sampled_from(sorted(CONNECTION)))
+def test_connection_with_one_absurd_field_is_read_or_refused(value: object, name: str) -> None:
+    with contextlib.suppress(MalformedMessageError):
+        page = parse_connections(connections({**CONNECTION, name: value}), "nats-1")
+        assert len(page.cids) == 1
+        assert all(len(found.user) <= 1024 for found in page.connections)
+
+
+@pytest.mark.parametrize("data", [b"[" * 200_000, b'{"a":' * 100_000, b"9" * 100_000])
+def test_answer_that_is_nested_or_long_beyond_reason_is_refused(data: bytes) -> None:
+    with pytest.raises(MalformedMessageError):
+        parse_connections(data, "nats-1")
+
+
+def test_server_id_that_would_be_another_subject_is_refused() -> None:
+    for identity in ("", "a.b", "*", ">", "a b", "x" * 1000):
+        with pytest.raises(MalformedMessageError):
+            parse_reload(json.dumps({"server": {**SERVER, "id": identity}}).encode(), "nats-1")
