@@ -53,6 +53,27 @@ async def test_copy_with_the_same_message_id_is_stored_once(bench: Bench) -> Non
     assert await bench.stored() == 2
 
 
+async def test_message_that_expects_another_last_one_is_refused(bench: Bench) -> None:
+    """By this a chain of messages cannot fork; a copy of what is stored is still only a copy."""
+    await bench.stream()
+    sender = await bench.connect("sender")
+    expects = "Nats-Expected-Last-Subject-Sequence"
+
+    async def append(identity: str, last: int) -> tuple[int, bool]:
+        ack = await sender.publish_acked(
+            "orders.new", b"x", message_id=identity, headers={expects: str(last)}
+        )
+        return ack.sequence, ack.is_duplicate
+
+    assert await append("one", 0) == (1, False)
+    await sender.publish_acked("orders.old", b"x")
+    assert await append("two", 1) == (3, False)
+    with pytest.raises(RejectedMessageError, match="refused by the stream"):
+        await append("three", 1)
+    assert await append("two", 1) == (3, True)
+    assert await bench.stored() == 3
+
+
 async def test_copy_after_the_duplicate_window_is_stored_again(bench: Bench) -> None:
     await bench.stream(duplicate_window=SECOND // 2)
     sender = await bench.connect("sender")

@@ -29,7 +29,7 @@ from securetransport.core.base.errors import RejectedMessageError
 from securetransport.core.ports.bus import Connection
 from securetransport.runtime.logs import get_logger
 
-_MOST_STEPS: Final = 10_000
+MOST_STEPS: Final = 10_000
 _MOST_DETAILS: Final = 50
 _EXPECTED_LAST: Final = "Nats-Expected-Last-Subject-Sequence"
 
@@ -51,9 +51,14 @@ class _Head:
 
 
 class RotationLog:
-    """Collects steps and appends them to the stream."""
+    """Collects steps and appends them to the stream.
 
-    def __init__(self) -> None:
+    Args:
+        most_steps: How many may wait in memory (rule 4).
+    """
+
+    def __init__(self, most_steps: int = MOST_STEPS) -> None:
+        self._most_steps = most_steps
         self._steps: deque[_Step] = deque()
         self._dropped = 0
         self._head: _Head | None = None
@@ -69,7 +74,7 @@ class RotationLog:
             detail: Names and reasons; the first fifty are kept, and how many there were.
             at: The authority's clock.
         """
-        if len(self._steps) >= _MOST_STEPS:
+        if len(self._steps) >= self._most_steps:
             self._drop_oldest()
         if len(detail) > _MOST_DETAILS:
             detail = (*detail[:_MOST_DETAILS], f"and {len(detail) - _MOST_DETAILS} more")

@@ -9,6 +9,7 @@ Rules, as nats-server 2.15 keeps them:
 3. ``max_age`` and the duplicate window are counted by the monotonic clock of the bus.
 4. With retention ``workqueue`` an acknowledged message is gone; with ``interest`` it is stored only
    for the durables that want it, and gone when each has acknowledged it.
+5. A message that says after which sequence of its subject it belongs is refused elsewhere.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from securetransport.testing.bus.frames import Frame
 from securetransport.testing.bus.records import ApiError, Receipt, Stored
 
 _NANOSECONDS: Final = 1_000_000_000
+_EXPECTED_LAST: Final = "Nats-Expected-Last-Subject-Sequence"
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "retention": "limits",
     "storage": "file",
@@ -112,6 +114,7 @@ class Stream:
         message_id = frame.headers.get(HEADER_MESSAGE_ID)
         if message_id is not None and message_id in self._ids:
             return Receipt(self._ids[message_id][0], is_duplicate=True)
+        self._check_expected(frame)
         self._make_room(frame)
         self._last_sequence += 1
         now = self.clock.monotonic()
@@ -121,6 +124,14 @@ class Stream:
         if self.config["retention"] != "interest" or self._wanted_by(frame.subject):
             self._append(Stored(self.last_sequence, frame, self.clock.now(), now))
         return receipt
+
+    def _check_expected(self, frame: Frame) -> None:
+        """Apply rule 5."""
+        expected = frame.headers.get(_EXPECTED_LAST)
+        same = self._by_subject.get(frame.subject)
+        last = next(reversed(same)) if same else 0
+        if expected is not None and expected != str(last):
+            raise ApiError(400, 10071, f"wrong last sequence: {last}")
 
     def _append(self, stored: Stored) -> None:
         self._messages[stored.sequence] = stored
