@@ -118,6 +118,7 @@ class CaRotation:
             return None
         self.is_holder, self.is_standby = record is not None, record is None
         if record is None:
+            self._mount.forget()  # whoever acts now changes it
             return None
         observation, stored = await self._observe(record)
         step = decide(observation, record, self._profile)

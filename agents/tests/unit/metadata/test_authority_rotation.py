@@ -201,3 +201,40 @@ async def test_while_openbao_is_away_nothing_is_decided(scene: Scene) -> None:
     scene.desk.store.is_available = True
     await scene.rotation.round()
     assert scene.steps == before
+
+
+async def test_a_crash_before_the_naming_is_finished_and_not_thrown_away(scene: Scene) -> None:
+    scene.mounts.fail_on.append("issuer/issuer-2")
+    with pytest.raises(SecureTransportError):
+        await scene.rotation.round()
+    await scene.rotation.round()
+    assert "adopt" in words(scene)
+    assert "remove_issuer" not in words(scene)
+
+
+async def test_what_the_record_names_is_what_leaves_are_judged_by(scene: Scene) -> None:
+    await scene.rotation.round()
+    await scene.rotation.round()
+    record = await scene.record()
+    assert record.active is not None
+    assert list(scene.evidence._issuers) == [record.active.issuer]
+
+
+@pytest.mark.parametrize("is_overtaken", [False, True], ids=["standby", "lost the record"])
+async def test_who_acts_again_looks_at_the_mount_anew(
+    desk: Desk, scene: Scene, *, is_overtaken: bool
+) -> None:
+    await scene.rotation.round()
+    desk.clock.advance(10)
+    second = Scene(desk, number=2, pki=scene.mounts)
+    await second.rotation.round()
+    scene.mounts.issuers[scene.mounts.default]["usage"] = "read-only"  # while another one acts
+    if is_overtaken:
+        desk.clock.advance(10)
+        desk.store.failures.append(ConflictError("compare-and-swap lost"))
+    await scene.rotation.round()
+    assert not scene.rotation.is_holder or is_overtaken
+    desk.clock.advance(10)
+    await scene.rotation.round()
+    assert scene.rotation.is_holder
+    assert "issuing-certificates" in scene.mounts.issuers[scene.mounts.default]["usage"]
