@@ -73,7 +73,6 @@ class AuthorityBus:
         await connection.subscribe(names.SUBJECT_DIRECTORY, self._on_directory, queue=_QUEUE)
         self._connection, self._answering = connection, []
         self._announced = None
-        self._rotation_log.look_again()
         await self._answer_as_holder(connection)
         await self._recall_attestations(connection)
 
@@ -88,7 +87,6 @@ class AuthorityBus:
             return
         await self._answer_as_holder(connection)
         if not self._ca.is_holder:
-            self._rotation_log.look_again()
             return
         if state is not None and state.stored is not None:
             await self._announce_trust(connection, state.stored)

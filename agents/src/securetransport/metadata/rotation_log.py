@@ -80,10 +80,6 @@ class RotationLog:
             detail = (*detail[:_MOST_DETAILS], f"and {len(detail) - _MOST_DETAILS} more")
         self._steps.append(_Step(at, step, epoch, detail))
 
-    def look_again(self) -> None:
-        """Read the newest entry before the next one: another instance may have written."""
-        self._head = None
-
     async def publish(self, connection: Connection) -> None:
         """Store what waits, in order.
 
