@@ -23,9 +23,14 @@ _ROWS = (
 )
 _PLAYBOOKS = ("site", "down", "verify", "teardown")
 _IMPORT = """\
-import importlib, sys
+import ast, importlib, sys
 for name in sys.argv[1:]:
-    importlib.import_module("ansible_collections.securetransport.platform.plugins." + name)
+    module = importlib.import_module("ansible_collections.securetransport.platform.plugins." + name)
+    # Imports of the wheel are guarded, so that a missing one is told well: look at each by itself.
+    for node in ast.walk(ast.parse(open(module.__file__, encoding="utf-8").read())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("securetransport."):
+            for alias in node.names:
+                exec(f"from {node.module} import {alias.name}")
 """
 
 
