@@ -7,11 +7,14 @@ from functools import cache
 
 from certificates import Issuer
 from securetransport.core.base.epochs import EpochNumber
-from securetransport.core.crypto import x509
+from securetransport.core.crypto import signing, x509
+from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.formats.body import Version
 from securetransport.core.formats.trust_bundle import EpochState, TrustBundle, TrustedIssuer
 from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import AcceptedTrust
+
+KEY_ID = "authority-signing:v1"
 
 
 @cache
@@ -48,3 +51,14 @@ def accepted(*epochs: int, active: int, counter: int = 1) -> AcceptedTrust:
     """Return a trust set as a member holds it."""
     end = datetime.now(UTC) + timedelta(hours=1)
     return AcceptedTrust(bundle(*epochs, active=active), Version(counter=counter), end)
+
+
+@cache
+def authority_key() -> signing.SigningKey:
+    return signing.generate_signing_key()
+
+
+def keys_json() -> str:
+    """The pinned keys of an authority, as Ansible writes them."""
+    key = authority_key()
+    return AuthorityKeys({KEY_ID: (key.algorithm, key.public_key)}).to_json()

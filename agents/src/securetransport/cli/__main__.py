@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,7 +20,9 @@ from securetransport.cli.settings import DEFAULT_CONFIG, CliSettings, load_setti
 from securetransport.core.base import names
 from securetransport.core.base.errors import ConfigError, SecureTransportError
 from securetransport.core.crypto.x509 import der_to_pem
+from securetransport.core.ports import PortKind
 from securetransport.core.trust import bundle as trust
+from securetransport.runtime.sections import host_and_port
 
 _WATCH_SECONDS = 1.0
 _ROUNDS_PER_CONNECTION = 6  # the connection does not attest, so it must be short
@@ -61,11 +64,12 @@ def probe(
     route: Annotated[bool, typer.Option("--route", help="It is a route port.")] = False,
 ) -> None:
     """Show which CA names a server lists to anybody; needs no credential and no platform."""
-    host, separator, port = address.rpartition(":")
-    if not separator or not port.isdigit():
-        raise ConfigError([f"address: {address!r} is not host:port"])
-    kind: Literal["client", "route"] = "route" if route else "client"
-    found = asyncio.run(tls_probe().probe(host, int(port), kind=kind, timeout_seconds=5.0))
+    try:
+        host, port = host_and_port(address)
+    except ValueError as err:
+        raise ConfigError([f"address: {err}"]) from err
+    kind: PortKind = "route" if route else "client"
+    found = asyncio.run(tls_probe().probe(host, port, kind=kind, timeout_seconds=5.0))
     if found.error is not None:
         raise SecureTransportError("the probe failed", address=address, reason=found.error)
     sys.stdout.write(f"serves a leaf of  {found.issuer_common_name}\n")
@@ -114,6 +118,10 @@ async def _write_leaf(settings: CliSettings, out: Path) -> None:
 
 def main() -> None:
     """Run the command; a known error is one line and exit code 1, wrong configuration 78."""
+    # A terminal without a letter shows another one; it is no reason to fail half way.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except ConfigError as err:

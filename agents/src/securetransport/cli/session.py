@@ -10,7 +10,7 @@ import base64
 import json
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,10 +26,10 @@ from securetransport.cli.settings import CliSettings
 from securetransport.core.base import names
 from securetransport.core.base.errors import NotFoundError, SecureTransportError
 from securetransport.core.base.names import InstanceId, ServiceId
-from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.ports import Connection, Credentials, Files, TlsIdentity, TlsProbe
 from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import AcceptedTrust
+from securetransport.runtime.sections import read_keys
 
 _SKEW = timedelta(minutes=10)
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a private directory is made inside it
@@ -81,7 +81,9 @@ async def visit(
             leaf = await _leaf(settings, store, names.instance_id(service, replica))
             yield Visit(service, store, leaf, accepted)
         finally:
-            await store.write("auth/token/revoke-self", {})
+            # The token ends by itself in minutes; that it could not be revoked hides nothing else.
+            with suppress(SecureTransportError):
+                await store.write("auth/token/revoke-self", {})
             store.close()
 
 
@@ -117,7 +119,13 @@ async def ask(bus: Connection, subject: str, data: bytes = b"") -> dict[str, Any
     Raises:
         SecureTransportError: It refused, or did not answer.
     """
-    answer: dict[str, Any] = json.loads((await bus.request(subject, data, timeout=3.0)).data)
+    data = (await bus.request(subject, data, timeout=3.0)).data
+    try:
+        answer = json.loads(data)
+    except (ValueError, RecursionError) as err:
+        raise SecureTransportError("the authority's answer is not JSON", subject=subject) from err
+    if not isinstance(answer, dict):
+        raise SecureTransportError("the authority's answer is no JSON object", subject=subject)
     if "error" in answer:
         raise SecureTransportError(
             "the authority cannot answer", reason=answer["error"], detail=answer.get("detail")
@@ -129,7 +137,7 @@ async def _trust(settings: CliSettings, store: OpenBaoStore) -> AcceptedTrust:
     entry = await store.kv_get(names.KV_TRUST_BUNDLE)
     if entry is None:
         raise NotFoundError("there is no trust bundle yet; has the authority started?")
-    keys = AuthorityKeys.from_json(settings.authority_keys_file.read_text())
+    keys = read_keys(settings.authority_keys_file, "authority_keys_file")
     return trust.accept_trust(
         base64.b64decode(str(entry.value["document"])),
         keys.lookup,

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from securetransport.core.base.errors import ConfigError
+from securetransport.core.base.names import parse_trust_domain
+from securetransport.runtime.sections import (
+    ExistingFile,
+    HttpsUrl,
+    NatsUrl,
+    check_certificates,
+    read_keys,
+)
+from securetransport.runtime.settings import problem_lines, read_toml
 
 DEFAULT_CONFIG = Path(".state/local/authority/admin/cli.toml")
 
@@ -29,13 +37,13 @@ class CliSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    trust_domain: str
-    openbao_addresses: Annotated[tuple[str, ...], Field(min_length=1)]
-    openbao_ca_file: Path
-    role_id_file: Path
-    secret_id_file: Path
-    authority_keys_file: Path
-    nats_servers: Annotated[tuple[str, ...], Field(min_length=1)]
+    trust_domain: Annotated[str, AfterValidator(parse_trust_domain)]
+    openbao_addresses: Annotated[tuple[HttpsUrl, ...], Field(min_length=1)]
+    openbao_ca_file: ExistingFile
+    role_id_file: ExistingFile
+    secret_id_file: ExistingFile
+    authority_keys_file: ExistingFile
+    nats_servers: Annotated[tuple[NatsUrl, ...], Field(min_length=1)]
     leaf_seconds: Annotated[int, Field(ge=10, le=3600)] = 60
 
 
@@ -43,21 +51,16 @@ def load_settings(path: Path) -> CliSettings:
     """Return the settings in a TOML file.
 
     Raises:
-        ConfigError: The file cannot be read, or one line per wrong key.
+        ConfigError: The file cannot be read, or one line per wrong key or file that it names.
     """
+    values = read_toml(path, "--config", hint="; is the platform up? give --config FILE")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as err:
-        raise ConfigError(
-            [f"{path}: cannot read: {err.strerror}; is the platform up? give --config FILE"]
-        ) from err
-    except tomllib.TOMLDecodeError as err:
-        raise ConfigError([f"{path}: not TOML: {err}"]) from err
-    try:
-        return CliSettings.model_validate(values)
+        settings = CliSettings.model_validate(values)
+        check_certificates(settings.openbao_ca_file, "openbao_ca_file")
+        read_keys(settings.authority_keys_file, "authority_keys_file")
     except ValidationError as err:
-        lines = [
-            f"{path}: {'.'.join(str(part) for part in item['loc'])}: {item['msg'].lower()}"
-            for item in err.errors()
-        ]
+        lines = [f"{path}: {line}" for line in problem_lines(CliSettings, err)]
         raise ConfigError(lines) from err
+    except ConfigError as err:
+        raise ConfigError([f"{path}: {line}" for line in err.problems]) from err
+    return settings

@@ -9,6 +9,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from securetransport.core.base.errors import SecureTransportError
+
 _COLOURS = {
     "active": "bold green",
     "legacy": "cyan",
@@ -24,8 +26,18 @@ _SHOWN_EPOCHS = 9
 
 
 def render(status: dict[str, Any]) -> RenderableType:
-    """Return the whole status as one renderable."""
-    return Group(_headline(status), _epochs(status), _servers(status), _members(status))
+    """Return the whole status as one renderable.
+
+    Raises:
+        SecureTransportError: It is not a status as this command knows it.
+    """
+    try:
+        return Group(_headline(status), _epochs(status), _servers(status), _members(status))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as err:
+        raise SecureTransportError(
+            "the authority's status has another form than this command knows; use the command of"
+            " the authority's version, or --json"
+        ) from err
 
 
 def _headline(status: dict[str, Any]) -> Panel:

@@ -13,7 +13,6 @@ from securetransport.adapters.servers import LocalServer
 from securetransport.adapters.system import SystemClock, SystemRandomness
 from securetransport.adapters.tls import HandshakeProbe
 from securetransport.core.base.names import NATS_SERVER, instance_id
-from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.trust.bundle import fitting_ttl
 from securetransport.keeper.exec_server import exec_server
 from securetransport.keeper.service import Keeper, Ports
@@ -21,6 +20,7 @@ from securetransport.keeper.settings import KeeperSettings
 from securetransport.keeper.telemetry import KeeperTelemetry
 from securetransport.runtime.main import App
 from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
+from securetransport.runtime.sections import read_keys
 from securetransport.runtime.supervisor import every
 
 _LOOP = "files"
@@ -51,7 +51,7 @@ async def build(settings: KeeperSettings, registry: CollectorRegistry) -> App:
         dns=server.dns,
         ips=server.ips,
     )
-    keys = AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8"))
+    keys = read_keys(settings.authority.keys_file, "authority.keys_file")
     ports = Ports(
         store=store,
         leaf_source=leaf_source,

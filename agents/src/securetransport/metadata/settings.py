@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from securetransport.runtime.sections import NatsSection
+from securetransport.runtime.sections import ExistingFile, NatsSection, read_keys
 from securetransport.runtime.settings import AgentSettings
 
 
@@ -20,7 +20,7 @@ class AclSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    administrator_keys_file: Path
+    administrator_keys_file: ExistingFile
 
 
 class ServersSection(BaseModel):
@@ -62,3 +62,10 @@ class MetadataSettings(AgentSettings):
                 " message wait (dead_letters.max_age_seconds there, a week without it)"
             )
         return values
+
+    def looks(self) -> list[Callable[[], object]]:
+        """Add the administrators' keys to the files that are looked into."""
+        return [*super().looks(), self._check_administrators]
+
+    def _check_administrators(self) -> None:
+        read_keys(self.acl.administrator_keys_file, "acl.administrator_keys_file")

@@ -16,11 +16,12 @@ A complete ``__main__``::
     def main() -> None:
         run_agent("watcher", WatcherSettings, build)
 
-What it does: reads the configuration (wrong: one line per problem on stderr, exit 78;
-``--check-config``: prints it, exit 0), sets up logs, runs uvloop, serves health while everything
-else still starts, calls ``build`` until it raises no ``TransientError`` (each time with a fresh
-registry, so that processes may be started in any order), supervises the tasks, and on SIGTERM or
-SIGINT drains within the grace period. Exit codes: 0 stopped, 1 a task failed, 78 configuration.
+What it does: reads the configuration and looks into the files it names (wrong: one line per problem
+on stderr, exit 78; ``--check-config``: prints it, exit 0, and finds what a start finds), sets up
+logs, runs uvloop, serves health while everything else still starts, calls ``build`` until it raises
+no ``TransientError`` (each time with a fresh registry, so that processes may be started in any
+order), supervises the tasks, and on SIGTERM or SIGINT drains within the grace period. Exit codes:
+0 stopped, 1 a task failed, 78 configuration.
 A bug, an exception outside our tree, ends the process with its stack trace and code 1.
 """
 
@@ -92,6 +93,7 @@ def run_agent(name: str, settings_cls: type[S], build: Build[S]) -> NoReturn:
     argv = sys.argv[1:]
     try:
         settings = settings_cls.load(argv)
+        settings.check()
         if parse_arguments(name, argv).is_check:
             sys.stdout.write(settings.to_text() + "\n")
             sys.exit(0)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from securetransport.core.base.errors import ConfigError
+from securetransport.core.base.errors import ConfigError, MalformedMessageError
 from securetransport.core.base.names import (
     InstanceId,
     ServiceId,
@@ -22,11 +22,13 @@ from securetransport.core.base.names import (
     parse_trust_domain,
 )
 from securetransport.core.base.profile import PROFILES, Profile
+from securetransport.core.crypto import x509
+from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.runtime.logs import LogFormat, LogLevel
 
-_NATS_URL = re.compile(r"(tls|nats)://[^/@\s]+:\d{1,5}")
-_HTTPS_URL = re.compile(r"https://[^/@\s]+:\d{1,5}")
-_ADDRESS = re.compile(r"[^/@:\s]+:\d{1,5}")
+_NATS_URL = re.compile(r"(tls|nats)://[^/@\s]+:[0-9]{1,5}")
+_HTTPS_URL = re.compile(r"https://[^/@\s]+:[0-9]{1,5}")
+_ADDRESS = re.compile(r"[^/@:\s]+:[0-9]{1,5}")
 _PORTS = range(1, 65536)
 
 
@@ -39,13 +41,61 @@ def _existing_file(path: Path) -> Path:
 def _https_url(url: str) -> str:
     if not _HTTPS_URL.fullmatch(url):
         raise ValueError(f"{url!r} is not https://host:port")
-    return url
+    return _with_port(url)
 
 
 def _nats_url(url: str) -> str:
     if not _NATS_URL.fullmatch(url):
         raise ValueError(f"{url!r} is not tls://host:port")
-    return url
+    return _with_port(url)
+
+
+def _with_port(text: str) -> str:
+    """Return a text that ends in a port, if it is one that can be."""
+    port = int(text.rpartition(":")[2])
+    if port not in _PORTS:
+        raise ValueError(f"{text!r}: port {port} is not 1 to 65535")
+    return text
+
+
+def read_text(path: Path, field: str) -> str:
+    """Return the text of a file that a field of the configuration names.
+
+    Raises:
+        ConfigError: It cannot be read, or is no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{field}: {path} is not UTF-8 text"]) from error
+    except OSError as error:
+        raise ConfigError([f"{field}: cannot read {path}: {error.strerror}"]) from error
+
+
+def read_keys(path: Path, field: str) -> AuthorityKeys:
+    """Return the public keys in a file that a field of the configuration names.
+
+    Raises:
+        ConfigError: One line per mistake in it.
+    """
+    text = read_text(path, field)
+    try:
+        return AuthorityKeys.from_json(text)
+    except ConfigError as error:
+        lines = [f"{field}: {path}: {line}" for line in error.problems]
+        raise ConfigError(lines) from error
+
+
+def check_certificates(path: Path, field: str) -> None:
+    """Check that a file holds at least one PEM certificate.
+
+    Raises:
+        ConfigError: It holds none that can be read.
+    """
+    try:
+        x509.pem_to_der(read_text(path, field))
+    except MalformedMessageError as error:
+        raise ConfigError([f"{field}: {path} holds no PEM certificate"]) from error
 
 
 def _at_least_one(urls: tuple[str, ...]) -> tuple[str, ...]:
@@ -62,9 +112,7 @@ def host_and_port(address: str) -> tuple[str, int]:
     """
     if not _ADDRESS.fullmatch(address) or not address.isascii():
         raise ValueError(f"{address!r} is not host:port")
-    host, _, port = address.rpartition(":")
-    if int(port) not in _PORTS:
-        raise ValueError(f"{address!r}: port {int(port)} is not 1 to 65535")
+    host, _, port = _with_port(address).rpartition(":")
     return host, int(port)
 
 
@@ -128,12 +176,28 @@ class OpenBaoSection(Section):
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Longest wait for one node's answer; issuing takes 50 ms, an election 2 to 3 s."""
 
+    def check(self) -> None:
+        """Look into the files.
+
+        Raises:
+            ConfigError: The CA file holds no certificate.
+        """
+        check_certificates(self.ca_file, "openbao.ca_file")
+
 
 class AuthoritySection(Section):
     """Whose documents are believed."""
 
     keys_file: ExistingFile
     """JSON with the authority's public keys, pinned by Ansible (``AuthorityKeys.from_json``)."""
+
+    def check(self) -> None:
+        """Look into the file.
+
+        Raises:
+            ConfigError: It holds no public keys.
+        """
+        read_keys(self.keys_file, "authority.keys_file")
 
 
 class NatsSection(Section):
@@ -184,6 +248,20 @@ class PathsSection(Section):
 
     state_dir: Path
     """Directory of this process alone; created with mode 0700 when it is missing."""
+
+    def check(self) -> None:
+        """Look whether it is, or can become, a directory.
+
+        Raises:
+            ConfigError: Something else is in its place, or on the way to it.
+        """
+        path = self.state_dir
+        try:
+            found = next(place for place in (path, *path.parents) if place.exists())
+            if not found.is_dir():
+                raise ConfigError([f"paths.state_dir: {path}: {found} is not a directory"])
+        except OSError as error:
+            raise ConfigError([f"paths.state_dir: {path}: {error.strerror}"]) from error
 
 
 class LogsSection(Section):

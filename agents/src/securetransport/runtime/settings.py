@@ -24,12 +24,12 @@ import difflib
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, NoReturn, Self, cast
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -108,7 +108,9 @@ def _nested(path: Sequence[str], text: str, origin: str) -> dict[str, Any]:
         try:
             value = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ConfigError([f"{origin}: not JSON: {error}"]) from error
+            raise ConfigError([f"{origin}: not JSON: {_one_line(error)}"]) from error
+        except RecursionError as error:
+            raise ConfigError([f"{origin}: not JSON: nested too deep"]) from error
     for part in reversed(path):
         value = {part: value}
     return cast("dict[str, Any]", value)
@@ -154,6 +156,25 @@ class AgentSettings(BaseSettings):
         """Return the deployment's periods and deadlines, checked at load."""
         return self.profile.profile_value()
 
+    def check(self) -> None:
+        """Look into the files that the configuration names, as the start does.
+
+        Raises:
+            ConfigError: One line per file that cannot be used.
+        """
+        problems: list[str] = []
+        for look in self.looks():
+            try:
+                look()
+            except ConfigError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigError(problems)
+
+    def looks(self) -> list[Callable[[], object]]:
+        """Return what :meth:`check` calls; agents with files of their own add to it."""
+        return [self.openbao.check, self.authority.check, self.paths.check]
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -180,7 +201,7 @@ class AgentSettings(BaseSettings):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigError(_problems(cls, error)) from error
+            raise ConfigError(problem_lines(cls, error)) from error
 
     def to_text(self) -> str:
         """Return the merged configuration as JSON, secrets masked."""
@@ -194,12 +215,34 @@ def _read_file(arguments: Arguments) -> dict[str, Any]:
         if not text:
             return {}
         path, origin = Path(text), CONFIG_FILE_VARIABLE
+    return read_toml(path, origin)
+
+
+def read_toml(path: Path, origin: str, hint: str = "") -> dict[str, Any]:
+    """Return a TOML file.
+
+    Args:
+        path: The file.
+        origin: Where its path was given, for messages.
+        hint: Added when it cannot be read.
+
+    Raises:
+        ConfigError: It cannot be read, or is no TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError([f"{origin}: cannot read {path}: {error.strerror}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: not TOML: {error}"]) from error
+        raise ConfigError([f"{origin}: cannot read {path}: {error.strerror}{hint}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: not TOML: not UTF-8 text"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: not TOML: {_one_line(error)}"]) from error
+    except RecursionError as error:
+        raise ConfigError([f"{path}: not TOML: nested too deep"]) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _read_environment(cls: type[AgentSettings]) -> dict[str, Any]:
@@ -237,7 +280,8 @@ def _dotted_names(fields: Mapping[str, FieldInfo], prefix: str = "") -> Iterator
             yield from _dotted_names(nested, f"{prefix}{name}.")
 
 
-def _problems(cls: type[AgentSettings], error: ValidationError) -> list[str]:
+def problem_lines(cls: type[BaseModel], error: ValidationError) -> list[str]:
+    """Return one line per wrong field, each with its dotted name."""
     known = list(_dotted_names(cls.model_fields))
     lines: list[str] = []
     for item in error.errors(include_url=False, include_context=True):

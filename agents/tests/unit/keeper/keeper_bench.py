@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,8 @@ from securetransport.testing import (
     FakeSecretStore,
     FakeServer,
 )
-from trust_scene import bundle, issuer_of
+from trust_scene import KEY_ID, authority_key, bundle, issuer_of
 
-KEY_ID = "authority-signing:v1"
 CLIENT, ROUTE = "127.0.0.1:4222", "127.0.0.1:6222"
 HOME = Path("/srv/nats-1")
 MANAGED = HOME / "managed"
@@ -59,11 +57,6 @@ services:
 foreign: {{}}
 """
 )
-
-
-@cache
-def authority_key() -> signing.SigningKey:
-    return signing.generate_signing_key()
 
 
 @dataclass

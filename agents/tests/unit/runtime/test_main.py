@@ -15,14 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from certificates import Issuer
+from trust_scene import keys_json
+
 AGENT = Path(__file__).with_name("demo_agent.py")
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    for name in ("ca.pem", "keys.json"):
-        (tmp_path / name).touch()
+    (tmp_path / "ca.pem").write_text(Issuer.root("openbao").pem)
+    (tmp_path / "keys.json").write_text(keys_json())
     (tmp_path / "config.toml").write_text(f"""
 stop_grace_seconds = 1
 identity = {{ service = "demo", instance = "1" }}

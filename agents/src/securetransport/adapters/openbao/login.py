@@ -10,7 +10,12 @@ import hvac
 import hvac.exceptions
 import requests
 
-from securetransport.core.base.errors import PermissionDeniedError, SecretStoreUnavailableError
+from securetransport.adapters.files import read_optional
+from securetransport.core.base.errors import (
+    PermissionDeniedError,
+    SecretStoreUnavailableError,
+    SecureTransportError,
+)
 from securetransport.core.base.names import APPROLE_MOUNT
 
 
@@ -30,12 +35,18 @@ def login(
     Raises:
         PermissionDeniedError: OpenBao does not accept the credentials.
         SecretStoreUnavailableError: No node answers.
+        SecureTransportError: One of the files cannot be read.
     """
-    role_id = files.role_id.read_text().strip()
-    secret_id = files.secret_id.read_text().strip()
+    role_id, secret_id = _read(files.role_id), _read(files.secret_id)
     reason = "no address"
     for address in addresses:
-        client = hvac.Client(url=address, verify=str(ca_file), timeout=timeout_seconds)
+        session = requests.Session()
+        # Neither proxies nor CA bundles of the environment have a say here.
+        session.trust_env = False
+        session.verify = str(ca_file)
+        client = hvac.Client(
+            url=address, verify=str(ca_file), timeout=timeout_seconds, session=session
+        )
         try:
             answer = client.auth.approle.login(role_id, secret_id, mount_point=APPROLE_MOUNT)
         except (hvac.exceptions.InvalidRequest, hvac.exceptions.Forbidden) as err:
@@ -45,5 +56,23 @@ def login(
         except (hvac.exceptions.VaultError, requests.RequestException) as err:
             reason = type(err).__name__
             continue
-        return str(answer["auth"]["client_token"])
+        except OSError as err:  # the CA file
+            raise SecureTransportError("openbao's CA file cannot be used", path=ca_file) from err
+        finally:
+            session.close()
+        try:
+            return str(answer["auth"]["client_token"])
+        except (KeyError, TypeError) as err:
+            raise SecureTransportError("openbao's answer has no token", node=address) from err
     raise SecretStoreUnavailableError("no openbao node accepted a login", reason=reason)
+
+
+def _read(path: Path) -> str:
+    data = read_optional(path)
+    try:
+        text = data.decode("ascii").strip() if data is not None else ""
+    except UnicodeDecodeError:
+        text = ""
+    if not text:
+        raise SecureTransportError("file holds no half of an AppRole", path=path)
+    return text

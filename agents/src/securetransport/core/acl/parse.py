@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from collections.abc import Iterator
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -11,6 +13,10 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from securetransport.core.acl.check import Path, dotted, problems
 from securetransport.core.acl.model import Acl
 from securetransport.core.base.errors import ConfigError
+
+_MOST_NESTED: Final = 100
+_MOST_VALUES: Final = 200_000
+_LARGEST_NUMBER: Final = 2**63 - 1
 
 
 def load_acl(text: str, *, source: str = "acl.yml") -> Acl:
@@ -35,9 +41,10 @@ def _parse(text: str, source: str) -> tuple[Any, Any]:
     # The round-trip loader is a safe one: it builds maps, lists and scalars only, and it alone
     # keeps line numbers.
     yaml = YAML(typ="rt")
+    _check_nesting(text, source)
     try:
         tree = yaml.load(text)
-        return tree, _plain(tree)
+        return tree, _plain(tree, itertools.count())
     except RecursionError as error:
         raise ConfigError([f"{source}:1: the file: an alias contains itself"]) from error
     except MarkedYAMLError as error:
@@ -47,16 +54,36 @@ def _parse(text: str, source: str) -> tuple[Any, Any]:
         raise ConfigError([f"{source}:{line}: the file: {reason}"]) from error
     except YAMLError as error:
         raise ConfigError([f"{source}:1: the file: not YAML"]) from error
+    except (ValueError, ArithmeticError) as error:  # a date or number that cannot be
+        raise ConfigError([f"{source}:1: the file: {' '.join(str(error).split())}"]) from error
 
 
-def _plain(value: Any) -> Any:
-    """Return maps, lists and scalars without YAML's subclasses, which JSON writes differently."""
+def _check_nesting(text: str, source: str) -> None:
+    """Refuse brackets in brackets in brackets: the parser's time grows with their square."""
+    depth = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        marks = line.count("- ") if line.lstrip().startswith("- - ") else 0
+        for character in line:
+            depth += (character in "[{") - (character in "]}")
+            if max(depth, marks) > _MOST_NESTED:
+                raise ConfigError([f"{source}:{number}: the file: nested too deep"])
+
+
+def _plain(value: Any, counter: Iterator[int]) -> Any:
+    """Return maps, lists and scalars without YAML's subclasses, which JSON writes differently.
+
+    An alias is copied wherever it is used; ``counter`` bounds what a few of them can amount to.
+    """
+    if next(counter) > _MOST_VALUES:
+        raise ValueError("it has too many values, with its aliases written out")
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, counter) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item, counter) for item in value]
     if isinstance(value, bool) or value is None:
         return value
+    if isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
+        raise ValueError("it has a number of more than 63 bits")
     for kind in (int, float, str):
         if isinstance(value, kind):
             return kind(value)
