@@ -13,7 +13,6 @@ Rules:
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -182,5 +181,5 @@ def _bytes_of(value: object) -> bytes:
         raise RejectedDocumentError(f"value in OpenBao has no field {_FIELD!r} with text")
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as err:
+    except ValueError as err:  # binascii.Error, or a letter that is not ASCII
         raise RejectedDocumentError(f"field {_FIELD!r} in OpenBao is not base64") from err

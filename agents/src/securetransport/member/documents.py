@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,7 +31,7 @@ def stored_document(entry: KvEntry, path: str) -> bytes:
     """
     try:
         return base64.b64decode(str(entry.value["document"]), validate=True)
-    except (KeyError, binascii.Error) as error:
+    except (KeyError, ValueError) as error:  # binascii.Error, or a letter that is not ASCII
         raise RejectedDocumentError("stored document is malformed", path=path) from error
 
 

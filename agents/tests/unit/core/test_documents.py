@@ -247,3 +247,8 @@ def test_the_same_key_id_twice_is_refused() -> None:
     content["keys"] *= 2
     with pytest.raises(ConfigError, match="appears twice"):
         AuthorityKeys.from_json(json.dumps(content))
+
+
+def test_a_document_that_never_ends_is_judged_too() -> None:
+    document = make(not_after=datetime.max.replace(tzinfo=UTC))
+    assert check(document, skew=timedelta(hours=1)) == b"{}"

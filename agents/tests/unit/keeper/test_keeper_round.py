@@ -332,6 +332,7 @@ async def test_files_that_the_server_refuses_stay_out_of_force_and_are_tried_aga
     await bench.later(0.1)
     assert bench.counted("files_refused_total") == 1, "not again at once"
     assert bench.listed() == issuer_names(1)
+    assert "new files to be written and accepted" in bench.waits()
     assert bench.files.entries(MANAGED / "generations") == ["1"]
     bench.server.refuses = None
     await bench.later(1)

@@ -161,7 +161,9 @@ def test_document_that_was_only_signed_anew_changes_no_file() -> None:
 
 def test_refused_files_are_not_written_again_at_once_and_the_old_ones_stay() -> None:
     seen = replace(SETTLED, wanted_content="refused", may_write=False)
-    assert decide(seen) == Wait()
+    waits = decide(seen)
+    assert isinstance(waits, Wait)
+    assert waits.waits_for != (), "what is wanted is not in force: that is no readiness"
     assert isinstance(decide(replace(seen, in_force=None)), Wait)
 
 

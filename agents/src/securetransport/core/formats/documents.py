@@ -321,7 +321,7 @@ def verify_document(  # noqa: PLR0913  # each argument is one rule of the list a
             version=str(document.version),
             newest=str(newest),
         )
-    if at >= document.not_after + skew:
+    if at - skew >= document.not_after:  # the other sum may lie past the last of all instants
         raise _refusal(
             "expired",
             "document is past its end",

@@ -140,7 +140,12 @@ def _check_entries(bundle: TrustBundle) -> None:
 
 
 def _check_entry(entry: TrustedIssuer) -> None:
-    facts = x509.describe(entry.certificate)
+    try:
+        facts = x509.describe(entry.certificate)
+    except MalformedMessageError as err:
+        raise RejectedDocumentError(
+            "trust bundle entry holds no certificate", epoch=entry.epoch
+        ) from err
     stated = (entry.fingerprint, entry.common_name, entry.not_before, entry.not_after)
     found = (facts.fingerprint, facts.common_name, facts.not_before, facts.not_after)
     if stated != found:

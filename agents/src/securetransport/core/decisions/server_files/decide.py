@@ -94,6 +94,8 @@ def _missing(seen: Observation, need: LeafNeed | None, *, served: bool) -> tuple
         return ("the servers before this one to serve the active epoch",)
     if need:
         return (f"a new server leaf ({need})",)
+    if seen.in_force is not None and seen.in_force.content != seen.wanted_content:
+        return ("new files to be written and accepted by the server's own check",)
     if not seen.server.is_running:
         return ("the server to start",)
     return () if served else ("the server to serve the files",)
