@@ -346,9 +346,8 @@ tls {{
                         TRUST_DOMAIN,
                         service,
                         instance_id(service, "1"),
-                        ttl=self._profile().leaf_validity,
                     )
-                    leaf = await source.issue()
+                    leaf = await source.issue(self._profile().leaf_validity)
                     connection = await NatsBus().connect(
                         [f"tls://{LOOPBACK}:{port}" for port in self.client_ports],
                         Credentials(tuple(trust.anchors(self.bundle())), leaf),

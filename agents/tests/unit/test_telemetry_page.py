@@ -34,8 +34,9 @@ def metrics_in_code() -> set[str]:
         module = importlib.import_module(entry.name)
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if kind.__module__ == entry.name and issubclass(kind, object):
-                parameters = list(inspect.signature(kind).parameters)
-                if parameters == ["registry"]:
+                parameters = list(inspect.signature(kind).parameters.values())
+                needed = [one.name for one in parameters if one.default is one.empty]
+                if needed == ["registry"]:
                     kind(registry)
     for metric in registry.collect():
         found.add(f"{metric.name}_total" if metric.type == "counter" else metric.name)

@@ -153,5 +153,4 @@ async def _leaf(settings: CliSettings, store: OpenBaoStore, instance: InstanceId
         settings.trust_domain,
         names.service_of(instance),
         instance,
-        ttl=timedelta(seconds=settings.leaf_seconds),
-    ).issue()
+    ).issue(timedelta(seconds=settings.leaf_seconds))

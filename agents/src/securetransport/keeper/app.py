@@ -13,7 +13,6 @@ from securetransport.adapters.servers import LocalServer
 from securetransport.adapters.system import SystemClock, SystemRandomness
 from securetransport.adapters.tls import HandshakeProbe
 from securetransport.core.base.names import NATS_SERVER, instance_id
-from securetransport.core.trust.bundle import fitting_ttl
 from securetransport.keeper.exec_server import exec_server
 from securetransport.keeper.service import Keeper, Ports
 from securetransport.keeper.settings import KeeperSettings
@@ -41,13 +40,12 @@ async def build(settings: KeeperSettings, registry: CollectorRegistry) -> App:
         on_call=StoreMetrics(registry).observe,
     )
     server = settings.server
-    longest, clock = settings.profile_value().leaf_validity, SystemClock()
+    clock = SystemClock()
     leaf_source = OpenBaoLeafSource(
         store,
         settings.identity.trust_domain,
         NATS_SERVER,
         instance_id(NATS_SERVER, server.name),
-        ttl=lambda: fitting_ttl(longest, keeper.trust_bundle, clock.now()),
         dns=server.dns,
         ips=server.ips,
     )

@@ -26,7 +26,6 @@ from securetransport.core.decisions.server_files import (
 )
 from securetransport.core.formats.body import DocumentKind
 from securetransport.core.formats.documents import PublicKeyLookup
-from securetransport.core.formats.trust_bundle import TrustBundle
 from securetransport.core.ports import (
     Clock,
     Files,
@@ -36,7 +35,7 @@ from securetransport.core.ports import (
     ServerControl,
     TlsProbe,
 )
-from securetransport.core.trust.bundle import AcceptedTrust, accept_trust
+from securetransport.core.trust.bundle import AcceptedTrust, accept_trust, fitting_ttl
 from securetransport.keeper.documents import AcceptedPolicy, KeptDocument, accept_policy
 from securetransport.keeper.generations import Generation, Generations, content_digest
 from securetransport.keeper.material import (
@@ -138,11 +137,6 @@ class Keeper:
         self._generation = self._generations.current()
         if self._generation is not None:
             self._leaf = material_of(self._generation)
-
-    @property
-    def trust_bundle(self) -> TrustBundle | None:
-        """The trust set in force; ``None`` before the first."""
-        return self._trust.current.bundle if self._trust.current else None
 
     def interval(self) -> timedelta:
         """Return how long to rest after a round."""
@@ -281,7 +275,9 @@ class Keeper:
         if wanted is None:
             return
         try:
-            identity = await self._ports.leaf_source.issue()
+            longest = self._settings.profile_value().leaf_validity
+            life = fitting_ttl(longest, wanted.bundle, self._clock.now())
+            identity = await self._ports.leaf_source.issue(life)
             leaf = accept_leaf(
                 identity,
                 wanted,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from securetransport.core.base import names
 from securetransport.core.base.errors import SecureTransportError
@@ -23,6 +22,7 @@ from securetransport.core.ports import TlsIdentity
 from securetransport.core.ports.bus import Connection
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.bundle import AcceptedTrust
+from securetransport.member.account import Account
 from securetransport.member.telemetry import SessionTelemetry
 
 
@@ -47,8 +47,8 @@ class Attestor:
     Args:
         instance: Who states.
         boot_id: Random per process.
+        account: How long a statement counts, and how it reaches the authority.
         clock: Wall time of the statement, monotonic time of its age.
-        lifetime: How long a statement counts; repeated four times as often.
         telemetry: Counts results.
     """
 
@@ -56,14 +56,14 @@ class Attestor:
         self,
         instance: InstanceId,
         boot_id: str,
+        account: Account,
         clock: Clock,
-        lifetime: timedelta,
         telemetry: SessionTelemetry,
     ) -> None:
         self._instance = instance
         self._boot_id = boot_id
         self._clock = clock
-        self._lifetime = lifetime
+        self._account = account
         self._telemetry = telemetry
 
     async def attest(
@@ -73,10 +73,10 @@ class Attestor:
         trust: AcceptedTrust,
         identities: Iterable[TlsIdentity],
     ) -> Attested:
-        """Publish a statement and return when the stream has it.
+        """Hand a statement over and return when it was taken.
 
         Raises:
-            BusUnavailableError: The stream did not take it.
+            BusUnavailableError: It was not taken.
             PermissionDeniedError: This user may not attest for this instance.
         """
         by_fingerprint = {entry.fingerprint: entry for entry in identities}
@@ -100,27 +100,20 @@ class Attestor:
             audience=documents.AUTHORITY,
             version=Version(counter=counter),
             created_at=now,
-            not_after=now + self._lifetime,
+            not_after=now + self._account.statement_life,
             body=statement.to_bytes(),
             signer=self._instance,
             key=key,
         )
         try:
-            await self.deliver(
-                connection, documents.encode(document), f"attest-{self._boot_id}-{counter}"
+            await self._account.deliver(
+                connection,
+                names.subject_attestation(self._instance),
+                documents.encode(document),
+                f"attest-{self._boot_id}-{counter}",
             )
         except SecureTransportError:
             self._telemetry.attestations.labels("failed").inc()
             raise
         self._telemetry.attestations.labels("done").inc()
         return Attested(trust.bundle.digest, frozenset(fingerprints), self._clock.monotonic())
-
-    async def deliver(self, connection: Connection, data: bytes, message_id: str) -> None:
-        """Store a signed statement in the stream; an account without the stream overrides this.
-
-        Raises:
-            BusUnavailableError: The stream did not take it.
-        """
-        await connection.publish_acked(
-            names.subject_attestation(self._instance), data, message_id=message_id
-        )

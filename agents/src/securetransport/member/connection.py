@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Final
 
-from securetransport.adapters.nats import NatsBus
 from securetransport.core.base.errors import BusUnavailableError, SecureTransportError
 from securetransport.core.base.names import inbox_prefix, service_of
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.ports.bus import (
+    Bus,
     BusEvent,
     BusEventKind,
     BusTimeouts,
@@ -66,6 +67,8 @@ class ConnectionSwitch:
         self,
         settings: SessionSettings,
         *,
+        bus: Bus,
+        attest_every: timedelta,
         trust: TrustClient,
         leaf: LeafHolder,
         keys: SigningKeys,
@@ -75,13 +78,14 @@ class ConnectionSwitch:
     ) -> None:
         self._settings = settings
         self._instance = settings.identity.instance_id
+        self._bus = bus
         self._trust = trust
         self._leaf = leaf
         self._keys = keys
         self._attestor = attestor
         self._clock = clock
         self._telemetry = telemetry
-        self._attest_every = settings.profile_value().ca_period.total_seconds() / 4
+        self._attest_every = attest_every.total_seconds()
         self._followers: list[Follower] = []
         self._identity: TlsIdentity | None = None
         self._context_digest = ""
@@ -198,7 +202,7 @@ class ConnectionSwitch:
         def heard(event: BusEvent) -> None:
             self._heard(event, made[0] if made else None)
 
-        connection = await NatsBus().connect(
+        connection = await self._bus.connect(
             nats.servers,
             Credentials(trust_rules.anchors(trust.bundle), leaf),
             name=self._instance,

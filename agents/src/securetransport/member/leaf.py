@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from securetransport.core.base.epochs import EpochNumber
@@ -88,14 +88,27 @@ def renewal_reason(
 class LeafHolder:
     """Holds the newest usable leaf.
 
+    Args:
+        source: Of leaf certificates.
+        instance: Whose.
+        longest: Life to ask for, unless the issuer ends before.
+        clock: Wall time of its end, monotonic time of its age.
+        telemetry: Counts renewals.
+
     Attributes:
         held: The newest leaf, ``None`` before the first.
     """
 
     def __init__(
-        self, source: LeafSource, instance: InstanceId, clock: Clock, telemetry: SessionTelemetry
+        self,
+        source: LeafSource,
+        instance: InstanceId,
+        longest: timedelta,
+        clock: Clock,
+        telemetry: SessionTelemetry,
     ) -> None:
         self._source = source
+        self._longest = longest
         self._instance = instance
         self._clock = clock
         self._telemetry = telemetry
@@ -122,7 +135,8 @@ class LeafHolder:
         if reason is None:
             return False
         try:
-            identity = await self._source.issue()
+            life = trust_rules.fitting_ttl(self._longest, trust, clock.now())
+            identity = await self._source.issue(life)
             if identity.issuer_common_name not in trust_rules.names(trust):
                 raise RejectedDocumentError(
                     "leaf is from an issuer outside the trust set",
@@ -131,8 +145,8 @@ class LeafHolder:
         except SecureTransportError:
             self._telemetry.leaf_certificates.labels(reason, "failed").inc()
             raise
-        life = (identity.not_after - clock.now()).total_seconds()
-        self.held = HeldLeaf(identity, clock.monotonic(), life)
+        seconds = (identity.not_after - clock.now()).total_seconds()
+        self.held = HeldLeaf(identity, clock.monotonic(), seconds)
         self._is_requested = False
         self._telemetry.leaf_certificates.labels(reason, "done").inc()
         self._log.info(
@@ -140,7 +154,7 @@ class LeafHolder:
             reason=reason,
             epoch=self.held.epoch,
             fingerprint=identity.fingerprint[:16],
-            seconds=round(life),
+            seconds=round(seconds),
         )
         return True
 

@@ -1,12 +1,12 @@
-"""A member's session: trust, leaf, signing keys, directory and one admitted connection.
+"""A member's session: trust, leaf certificate, signing keys and one admitted connection.
 
 Every part is a loop of its own (:meth:`Session.tasks`), so that one that waits for OpenBao does not
 stop the others; what one learns wakes those that need it. Nothing blocks at start: a session is
 ready when all parts have what they need, in whatever order the outside comes up.
 
-Used by every process that speaks on account APP, the authority included::
+Used by every process on the bus, in whichever account it lives::
 
-    session = Session(settings, store, clock, registry)
+    session = Session(settings, application_account(profile), ports, registry)
     session.on_connection(follow)            # called with each new connection
     tasks = {**session.tasks(), ...}
     session.connection                        # the one to publish on; raises while there is none
@@ -14,14 +14,13 @@ Used by every process that speaks on account APP, the authority included::
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from securetransport.adapters.openbao import OpenBaoLeafSource
 from securetransport.core.base.errors import (
     BusUnavailableError,
     RejectedDocumentError,
@@ -30,13 +29,11 @@ from securetransport.core.base.errors import (
 )
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.formats.authority_keys import AuthorityKeys
-from securetransport.core.ports import LeafSource, SecretStore
-from securetransport.core.ports.bus import Connection
-from securetransport.core.ports.clock import Clock
-from securetransport.core.trust.bundle import AcceptedTrust, fitting_ttl
+from securetransport.core.ports import Bus, Clock, Connection, LeafSource, SecretStore
+from securetransport.core.trust.bundle import AcceptedTrust
+from securetransport.member.account import Account, clamp
 from securetransport.member.attestation import Attestor
 from securetransport.member.connection import ConnectionSwitch, Follower
-from securetransport.member.directory import LONGEST_WAIT, DirectoryClient
 from securetransport.member.documents import DocumentGate
 from securetransport.member.enrolment import SigningKeys
 from securetransport.member.leaf import LeafHolder
@@ -50,13 +47,25 @@ from securetransport.runtime.supervisor import EternalTask, Wakeup, every
 
 _LEAF_ROUND: Final = timedelta(seconds=0.5)
 _CONNECTION_ROUND: Final = timedelta(seconds=0.5)
-_EAGER_ROUND: Final = timedelta(seconds=1)
-_BOOT_ID_BYTES: Final = 16
 
 
-def clamp(value: timedelta, low: float, high: float) -> timedelta:
-    """Return ``value`` between ``low`` and ``high`` seconds."""
-    return timedelta(seconds=min(max(value.total_seconds(), low), high))
+@dataclass(frozen=True, slots=True)
+class MemberPorts:
+    """The outside world of a member, chosen by ``app``.
+
+    Attributes:
+        store: OpenBao, logged in.
+        bus: Makes connections.
+        leaf_source: Of this instance's leaf certificates.
+        clock: Wall and monotonic time.
+        boot_id: 32 hex digits, random per process.
+    """
+
+    store: SecretStore
+    bus: Bus
+    leaf_source: LeafSource
+    clock: Clock
+    boot_id: str
 
 
 class Session:
@@ -64,70 +73,67 @@ class Session:
 
     Args:
         settings: Identity, servers, profile, pinned keys, state directory.
-        store: OpenBao, logged in.
-        clock: Injected time.
+        account: Where it lives.
+        ports: The outside world.
         registry: For metrics.
-        leaf_source: Of leaf certificates; OpenBao's PKI role of this service by default.
         loops: Counts the rounds of the session's loops.
 
     Attributes:
-        boot_id: 32 hex digits, random per process.
-        directory: Verify keys and deny list.
+        instance: Who this is.
+        gate: Judges the authority's documents; shared by everybody in the process.
         signing_keys: This instance's own keys.
+        telemetry: Metrics of the session.
     """
 
-    def __init__(  # noqa: PLR0913  # the last two have defaults that fit almost always
+    def __init__(
         self,
         settings: SessionSettings,
-        store: SecretStore,
-        clock: Clock,
+        account: Account,
+        ports: MemberPorts,
         registry: CollectorRegistry,
         *,
-        leaf_source: LeafSource | None = None,
         loops: LoopMetrics | None = None,
     ) -> None:
-        identity = settings.identity
         self._profile = settings.profile_value()
-        self._clock = clock
-        self.boot_id = secrets.token_hex(_BOOT_ID_BYTES)
-        self.instance = identity.instance_id
-        self.telemetry = SessionTelemetry(registry)
-        self.telemetry.loops = loops
+        self._account = account
+        self._clock = ports.clock
+        self.instance = settings.identity.instance_id
+        self.telemetry = SessionTelemetry(registry, loops)
         self._log = get_logger(instance=self.instance)
         self.gate = DocumentGate(
             keys=AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8")),
-            clock=clock,
+            clock=ports.clock,
             versions=VersionStore(settings.paths.state_dir),
             skew=self._profile.clock_skew,
             telemetry=self.telemetry,
         )
-        self._directory_listeners: list[Callable[[], None]] = []
-        self._trust_wakeup, self._leaf_wakeup = Wakeup(), Wakeup()
-        self._key_wakeup, self._directory_wakeup = Wakeup(), Wakeup()
-        source = leaf_source or OpenBaoLeafSource(
-            store,
-            identity.trust_domain,
-            identity.service_id,
-            self.instance,
-            ttl=self._leaf_life,
+        self._wakeups = {name: Wakeup() for name in ("trust", "leaf", "signing_keys")}
+        self._key_listeners: list[Callable[[], None]] = []
+        self._trust = TrustClient(
+            ports.store, self.gate, account.announcements, self._trust_changed
         )
-        self._trust = TrustClient(store, self.gate, self._trust_changed)
-        self._leaf = LeafHolder(source, self.instance, clock, self.telemetry)
-        self.signing_keys = SigningKeys(store, self.instance, self._profile, clock, self.telemetry)
+        self._leaf = LeafHolder(
+            ports.leaf_source,
+            self.instance,
+            self._profile.leaf_validity,
+            ports.clock,
+            self.telemetry,
+        )
+        self.signing_keys = SigningKeys(
+            ports.store, self.instance, self._profile, ports.clock, self.telemetry
+        )
         self._switch = ConnectionSwitch(
             settings,
+            bus=ports.bus,
+            attest_every=account.attest_every,
             trust=self._trust,
             leaf=self._leaf,
             keys=self.signing_keys,
-            attestor=Attestor(
-                self.instance, self.boot_id, clock, self._profile.ca_period, self.telemetry
-            ),
-            clock=clock,
+            attestor=Attestor(self.instance, ports.boot_id, account, ports.clock, self.telemetry),
+            clock=ports.clock,
             telemetry=self.telemetry,
         )
-        self.directory = DirectoryClient(
-            store, self.gate, lambda: self._switch.current, self._directory_changed
-        )
+        self._wakeups["connection"] = self._switch.wakeup
 
     # --- for the agent -----------------------------------------------------------------------
 
@@ -144,7 +150,7 @@ class Session:
             BusUnavailableError: There is none yet.
         """
         if self._switch.current is None:
-            raise BusUnavailableError("not connected yet")
+            raise BusUnavailableError(f"not connected to {self._account.name} yet")
         return self._switch.current
 
     @property
@@ -154,98 +160,69 @@ class Session:
 
     @property
     def leaf_epoch(self) -> int:
-        """CA epoch of the leaf in hand; 0 before the first."""
+        """CA epoch of the leaf certificate that is held; 0 before the first."""
         held = self._leaf.held
         return held.epoch if held is not None and held.epoch is not None else 0
+
+    def signing_key(self) -> SigningKey:
+        """Return an enrolled key that is valid now; the authority needs no more to know it.
+
+        Raises:
+            UnknownKeyError: There is none: not yet, or not any more.
+        """
+        return self.signing_keys.for_signing(must_be_listed=False)
 
     def on_connection(self, follower: Follower) -> None:
         """Call ``follower`` with each new connection; see :data:`Follower`."""
         self._switch.follow(follower)
 
-    def signing_key(self) -> SigningKey:
-        """Return the key to sign messages with.
-
-        Raises:
-            UnknownKeyError: None is listed in the Directory yet.
-        """
-        return self.signing_keys.for_signing()
-
-    def on_directory(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` when the Directory or the deny list changed."""
-        self._directory_listeners.append(listener)
+    def on_enrolment(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` when another signing key of this instance was enrolled."""
+        self._key_listeners.append(listener)
 
     def not_ready_reasons(self) -> list[str]:
         """Return what is missing, in words; empty when ready."""
         reasons: list[str] = []
-        now = self._clock.now()
         if self._trust.accepted is None:
             reasons.append("no trust bundle")
         held = self._leaf.held
         if held is None:
             reasons.append("no leaf certificate")
-        elif now >= held.identity.not_after:
+        elif self._clock.now() >= held.identity.not_after:
             reasons.append("leaf certificate expired")
-        if not self.signing_keys.is_listed():
-            reasons.append("own signing key is not in the directory")
+        if not self.signing_keys.enrolled:
+            reasons.append("no enrolled signing key")
         connection = self._switch.current
         if connection is None or not connection.is_connected:
-            reasons.append("not connected to the bus")
+            reasons.append(f"not connected to {self._account.name}")
         elif not self._switch.is_admitted:
             reasons.append("not attested since connecting")
         return reasons
 
     def tasks(self) -> Mapping[str, EternalTask]:
         """Return the loops of this session, to be supervised by the process."""
-        period = self._profile.ca_period
         key_round = clamp(self._profile.key_lead / 8, 0.25, 5)
         return {
-            "trust": self._loop("trust", clamp(period / 16, 1, 30), self._reconcile_trust),
-            "leaf": self._loop("leaf", _LEAF_ROUND, self._reconcile_leaf, self._leaf_wakeup),
-            "signing_keys": self._loop(
-                "signing_keys", key_round, self._reconcile_keys, self._key_wakeup
-            ),
-            "connection": self._loop(
-                "connection", _CONNECTION_ROUND, self._reconcile_connection, self._switch.wakeup
-            ),
-            "directory": self._directory_loop,
+            "trust": self._loop("trust", self._account.trust_round, self._reconcile_trust),
+            "leaf": self._loop("leaf", _LEAF_ROUND, self._reconcile_leaf),
+            "signing_keys": self._loop("signing_keys", key_round, self._reconcile_keys),
+            "connection": self._loop("connection", _CONNECTION_ROUND, self._reconcile_connection),
         }
 
     async def close(self) -> None:
         """Drain and close the connection."""
         await self._switch.close()
 
-    def _leaf_life(self) -> timedelta:
-        accepted = self._trust.accepted
-        bundle = accepted.bundle if accepted is not None else None
-        return fitting_ttl(self._profile.leaf_validity, bundle, self._clock.now())
-
     # --- loops -------------------------------------------------------------------------------
 
-    def _loop(
-        self,
-        name: str,
-        interval: timedelta,
-        action: EternalTask,
-        wakeup: Wakeup | None = None,
-    ) -> EternalTask:
+    def _loop(self, name: str, interval: timedelta, action: EternalTask) -> EternalTask:
         return lambda: every(
             name,
             interval,
             action,
-            wakeup=wakeup or self._trust_wakeup,
+            wakeup=self._wakeups[name],
             on_error=lambda error: self.telemetry.round_failed(name, error),
             on_done=lambda: self.telemetry.round_done(name),
-        )
-
-    async def _directory_loop(self) -> None:
-        calm = clamp(self._profile.key_period / 32, 1, 4)
-        await every(
-            "directory",
-            lambda: calm if self.signing_keys.is_listed() else _EAGER_ROUND,
-            self._reconcile_directory,
-            wakeup=self._directory_wakeup,
-            on_error=lambda error: self.telemetry.round_failed("directory", error),
-            on_done=lambda: self.telemetry.round_done("directory"),
         )
 
     async def _reconcile_trust(self) -> None:
@@ -258,7 +235,7 @@ class Session:
             try:
                 await self._trust.refresh_from_bus(connection)
             except BusUnavailableError:
-                pass  # the link's loop sees to it; OpenBao has the same document
+                pass  # the connection's loop sees to it; OpenBao has the same document
             except SecureTransportError as error:
                 self._log.warning("trust_not_read", path="bus", reason=str(error))
         await self._trust.refresh_from_store()
@@ -271,7 +248,7 @@ class Session:
             is_new = await self._leaf.reconcile(trust.bundle)
         except RejectedDocumentError:
             # The issuer became active a moment ago and our trust set is older: read it first.
-            self._trust_wakeup.wake()
+            self._wakeups["trust"].wake()
             raise
         if is_new:
             self._switch.wakeup.wake()
@@ -280,30 +257,18 @@ class Session:
         before = len(self.signing_keys.enrolled)
         await self.signing_keys.reconcile()
         if len(self.signing_keys.enrolled) > before:
-            self._directory_wakeup.wake()
             self._switch.wakeup.wake()
+            for listener in self._key_listeners:
+                listener()
 
     async def _reconcile_connection(self) -> None:
         try:
             await self._switch.reconcile()
         except UnknownKeyError:
-            self._key_wakeup.wake()  # nothing to attest with before the first enrolment
+            self._wakeups["signing_keys"].wake()  # nothing to attest with before the enrolment
         if self._leaf.held is None:
-            self._leaf_wakeup.wake()
-
-    async def _reconcile_directory(self) -> None:
-        await self.directory.refresh()
-        self.signing_keys.know_listed(self.directory.known_ids())
-        await self.directory.prefetch()
-        profile = self._profile
-        retention = profile.key_validity + LONGEST_WAIT
-        self.directory.verify_keys.prune(self._clock.now(), profile.key_schedule, retention)
+            self._wakeups["leaf"].wake()
 
     def _trust_changed(self) -> None:
-        self._leaf_wakeup.wake()
+        self._wakeups["leaf"].wake()
         self._switch.wakeup.wake()
-
-    def _directory_changed(self) -> None:
-        self.signing_keys.know_listed(self.directory.known_ids())
-        for listener in self._directory_listeners:
-            listener()

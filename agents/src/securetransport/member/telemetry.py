@@ -11,12 +11,13 @@ from securetransport.runtime.metrics import LoopMetrics
 class SessionTelemetry:
     """What a session counts.
 
-    Attributes:
+    Args:
+        registry: For metrics.
         loops: Counts the rounds of the session's loops; ``None`` leaves them uncounted.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.loops: LoopMetrics | None = None
+    def __init__(self, registry: CollectorRegistry, loops: LoopMetrics | None = None) -> None:
+        self._loops = loops
         self.documents = Counter(
             "securetransport_documents_total",
             "Signed documents offered, by kind and result",
@@ -71,10 +72,10 @@ class SessionTelemetry:
 
     def round_done(self, loop: str) -> None:
         """Count a round that worked."""
-        if self.loops is not None:
-            self.loops.done(loop)
+        if self._loops is not None:
+            self._loops.done(loop)
 
     def round_failed(self, loop: str, error: SecureTransportError) -> None:
         """Count a round that raised."""
-        if self.loops is not None:
-            self.loops.failed(loop, error)
+        if self._loops is not None:
+            self._loops.failed(loop, error)

@@ -16,6 +16,7 @@ A complete service is in docs/sdk.md. What a subclass does::
 from __future__ import annotations
 
 import hashlib
+import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
@@ -24,15 +25,18 @@ from typing import ClassVar, Final, Generic, TypeVar
 from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.files import ensure_private_dir
-from securetransport.adapters.openbao import OpenBaoStore
+from securetransport.adapters.nats import NatsBus
+from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.system import SystemClock
 from securetransport.core.base.names import Topic
 from securetransport.core.formats.envelope import derive_message_id
 from securetransport.core.ports.bus import PublishAck
 from securetransport.core.ports.clock import Clock
-from securetransport.member.session import Session
+from securetransport.member.account import application_account, clamp
+from securetransport.member.session import MemberPorts, Session
 from securetransport.messages.bundle import BundleClient
 from securetransport.messages.consumer import Consumer, Delivery, Handler
+from securetransport.messages.directory import DirectoryClient
 from securetransport.messages.keys import MessageKeys
 from securetransport.messages.ledger import Effect, Ledger, LedgerTable
 from securetransport.messages.publisher import Publisher
@@ -40,10 +44,12 @@ from securetransport.messages.settings import ServiceSettings
 from securetransport.messages.telemetry import MessageTelemetry
 from securetransport.runtime.main import App
 from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
-from securetransport.runtime.supervisor import EternalTask, every
+from securetransport.runtime.supervisor import EternalTask, Wakeup, every
 
 S = TypeVar("S", bound=ServiceSettings)
 _BUNDLE_ROUND: Final = timedelta(seconds=0.5)
+_EAGER_ROUND: Final = timedelta(seconds=1)
+_BOOT_ID_BYTES: Final = 16
 
 
 class ServiceApp(Generic[S]):
@@ -84,8 +90,28 @@ class ServiceApp(Generic[S]):
         )
         self._telemetry = MessageTelemetry(registry)
         self._loops = LoopMetrics(registry)
-        self.session = Session(settings, self._store, self.clock, registry, loops=self._loops)
-        instance = settings.identity.instance_id
+        identity = settings.identity
+        leaf_source = OpenBaoLeafSource(
+            self._store, identity.trust_domain, identity.service_id, identity.instance_id
+        )
+        boot_id = secrets.token_hex(_BOOT_ID_BYTES)
+        self.session = Session(
+            settings,
+            application_account(profile),
+            MemberPorts(self._store, NatsBus(), leaf_source, self.clock, boot_id),
+            registry,
+            loops=self._loops,
+        )
+        self._directory_wakeup = Wakeup()
+        self.session.on_enrolment(self._directory_wakeup.wake)
+        self._directory = DirectoryClient(
+            self._store,
+            self.session.gate,
+            profile,
+            connection=lambda: self.session.connection,
+            on_change=self._directory_changed,
+        )
+        instance = identity.instance_id
         self._bundle = BundleClient(
             instance=instance,
             share=hashlib.sha256(instance.encode()).digest()[0] / 255,
@@ -94,23 +120,22 @@ class ServiceApp(Generic[S]):
             clock=self.clock,
             profile=profile,
             connection=lambda: self.session.connection,
-            signing_key=lambda: self.session.signing_keys.for_signing(must_be_listed=False),
+            signing_key=self.session.signing_key,
             on_change=self._update_keys,
             telemetry=self._telemetry,
         )
-        self._keys = MessageKeys(self._bundle, self.session.directory, profile, self.clock)
-        self.session.on_directory(self._update_keys)
+        self._keys = MessageKeys(self._bundle, self._directory, profile, self.clock)
         self.session.on_connection(self._bundle.listen)
         self.ledger = Ledger(settings.ledger_file(), self.clock, self.LEDGER_TABLES)
         self.publisher = Publisher(
             instance=instance,
-            boot_id=self.session.boot_id,
+            boot_id=boot_id,
             keys=self._keys,
             ledger=self.ledger,
             profile=profile,
             clock=self.clock,
             connection=lambda: self.session.connection,
-            signing_key=self.session.signing_key,
+            signing_key=self.session.signing_keys.for_signing,
             ca_epoch=lambda: self.session.leaf_epoch,
             limits=settings.messages,
             telemetry=self._telemetry,
@@ -193,6 +218,7 @@ class ServiceApp(Generic[S]):
         return App(
             tasks={
                 **self.session.tasks(),
+                "directory": self._directory_loop,
                 "bundle": self._bundle_loop,
                 "publisher": self.publisher.run,
                 **{
@@ -208,6 +234,8 @@ class ServiceApp(Generic[S]):
     def not_ready_reasons(self) -> list[str]:
         """Return what is missing; empty when ready."""
         reasons = self.session.not_ready_reasons()
+        if not self.session.signing_keys.is_listed():
+            reasons.append("own signing key is not in the directory")
         bundle = self._bundle.bundle
         if bundle is None:
             reasons.append("no service bundle")
@@ -239,6 +267,25 @@ class ServiceApp(Generic[S]):
             on_error=lambda error: self._loops.failed("bundle", error),
             on_done=lambda: self._loops.done("bundle"),
         )
+
+    async def _directory_loop(self) -> None:
+        calm = clamp(self.settings.profile_value().key_period / 32, 1, 4)
+        await every(
+            "directory",
+            lambda: calm if self.session.signing_keys.is_listed() else _EAGER_ROUND,
+            self._reconcile_directory,
+            wakeup=self._directory_wakeup,
+            on_error=lambda error: self._loops.failed("directory", error),
+            on_done=lambda: self._loops.done("directory"),
+        )
+
+    async def _reconcile_directory(self) -> None:
+        await self._directory.reconcile()
+        self.session.signing_keys.know_listed(self._directory.known_ids())
+
+    def _directory_changed(self) -> None:
+        self.session.signing_keys.know_listed(self._directory.known_ids())
+        self._update_keys()
 
     def _update_keys(self) -> None:
         self._keys.update()

@@ -46,8 +46,8 @@ from securetransport.core.ports import SecretStore
 from securetransport.core.ports.bus import Connection, Message
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.keyring import TopicKeyring
-from securetransport.member.directory import LONGEST_WAIT
 from securetransport.member.documents import DocumentGate, parsed
+from securetransport.messages.directory import LONGEST_WAIT
 from securetransport.messages.telemetry import MessageTelemetry
 from securetransport.runtime.logs import get_logger
 from securetransport.runtime.supervisor import Wakeup

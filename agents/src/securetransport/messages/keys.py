@@ -22,8 +22,8 @@ from securetransport.core.base.profile import Profile
 from securetransport.core.formats.service_bundle import TopicRule
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.opening import Acceptance, Refusal, refusal_code
-from securetransport.member.directory import DirectoryClient
 from securetransport.messages.bundle import BundleClient
+from securetransport.messages.directory import DirectoryClient
 from securetransport.runtime.logs import get_logger
 
 _PAUSE_SECONDS: Final = 1.0

@@ -10,11 +10,13 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from securetransport.adapters.files import ensure_private_dir
-from securetransport.adapters.openbao import OpenBaoStore
+from securetransport.adapters.nats import NatsBus
+from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.system import SystemClock
 from securetransport.core.base.errors import ConfigError, SecureTransportError
 from securetransport.core.formats.authority_keys import AuthorityKeys
-from securetransport.member.session import Session
+from securetransport.member.account import application_account
+from securetransport.member.session import MemberPorts, Session
 from securetransport.metadata.bus import AuthorityBus
 from securetransport.metadata.ca import CaRotation
 from securetransport.metadata.document_store import DocumentStore, Signer
@@ -116,7 +118,17 @@ class Metadata:
             rotation_log=rotation_log,
             metrics=metrics,
         )
-        self.session = Session(settings, self._store, clock, registry=registry, loops=self._loops)
+        identity = settings.identity
+        leaf_source = OpenBaoLeafSource(
+            self._store, identity.trust_domain, identity.service_id, identity.instance_id
+        )
+        self.session = Session(
+            settings,
+            application_account(profile),
+            MemberPorts(self._store, NatsBus(), leaf_source, clock, boot_id=secrets.token_hex(16)),
+            registry,
+            loops=self._loops,
+        )
         self.session.on_connection(self._bus.use)
 
     def app(self) -> App:

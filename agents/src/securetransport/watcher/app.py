@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 
 from prometheus_client import CollectorRegistry
 
+from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.system import SystemClock
 from securetransport.adapters.tls import HandshakeProbe
-from securetransport.core.trust.bundle import fitting_ttl
+from securetransport.member.account import system_account
+from securetransport.member.session import MemberPorts, Session
 from securetransport.runtime.main import App
 from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
 from securetransport.runtime.supervisor import every
 from securetransport.watcher.service import Watcher
-from securetransport.watcher.session import SystemSession
 from securetransport.watcher.settings import WatcherSettings
 from securetransport.watcher.telemetry import WatcherTelemetry
 
@@ -31,17 +33,20 @@ async def build(settings: WatcherSettings, registry: CollectorRegistry) -> App:
         on_call=StoreMetrics(registry).observe,
     )
     identity, clock = settings.identity, SystemClock()
-    longest = settings.profile_value().leaf_validity
     leaf_source = OpenBaoLeafSource(
         store,
         identity.trust_domain,
         identity.service_id,
         identity.instance_id,
-        ttl=lambda: fitting_ttl(
-            longest, session.trust.bundle if session.trust else None, clock.now()
-        ),
     )
-    session = SystemSession(settings, store, clock, registry, leaf_source)
+    loops = LoopMetrics(registry)
+    session = Session(
+        settings,
+        system_account(settings.profile_value()),
+        MemberPorts(store, NatsBus(), leaf_source, clock, boot_id=secrets.token_hex(16)),
+        registry,
+        loops=loops,
+    )
     watcher = Watcher(
         settings,
         session=session,
@@ -50,7 +55,6 @@ async def build(settings: WatcherSettings, registry: CollectorRegistry) -> App:
         telemetry=WatcherTelemetry(registry),
     )
     session.on_connection(watcher.follow)
-    loops = LoopMetrics(registry)
 
     async def close() -> None:
         await session.close()

@@ -17,6 +17,7 @@ from securetransport.core.base.names import InstanceId, ServiceId
 from securetransport.core.crypto.x509 import check_signed_by, describe, pem_to_der
 from servers import OpenBao
 
+LIFE = timedelta(minutes=5)
 GATEKEEPER = ServiceId("gatekeeper")
 INSTANCE = InstanceId("gatekeeper/1")
 ROLE: dict[str, Any] = {
@@ -44,7 +45,7 @@ class Ca:
     certificate: str
 
     def source(self, **changes: Any) -> OpenBaoLeafSource:
-        arguments: dict[str, Any] = {"ttl": timedelta(minutes=5), "role": self.role, **changes}
+        arguments: dict[str, Any] = {"role": self.role, **changes}
         return OpenBaoLeafSource(self.store, TRUST_DOMAIN, GATEKEEPER, INSTANCE, **arguments)
 
 
@@ -79,7 +80,7 @@ async def ca(bao: OpenBao) -> Ca:
 
 
 async def test_leaf_is_the_one_that_was_asked_for(ca: Ca) -> None:
-    identity = await ca.source(ips=["127.0.0.1"], dns=["localhost"]).issue()
+    identity = await ca.source(ips=["127.0.0.1"], dns=["localhost"]).issue(LIFE)
     der = pem_to_der(identity.certificate)
     facts = describe(der)
     check_signed_by(der, pem_to_der(ca.certificate))
@@ -92,14 +93,14 @@ async def test_leaf_is_the_one_that_was_asked_for(ca: Ca) -> None:
 
 
 async def test_every_leaf_has_a_fresh_key(ca: Ca) -> None:
-    first, second = await ca.source().issue(), await ca.source().issue()
+    first, second = await ca.source().issue(LIFE), await ca.source().issue(LIFE)
     assert first.private_key != second.private_key
     assert first.fingerprint != second.fingerprint
 
 
 async def test_leaf_that_outlives_its_issuer_is_refused(ca: Ca) -> None:
     with pytest.raises(SecureTransportError) as caught:
-        await ca.source(ttl=timedelta(minutes=90)).issue()
+        await ca.source().issue(timedelta(minutes=90))
     assert "notAfter" in str(caught.value)
 
 
@@ -108,18 +109,18 @@ async def test_issuer_that_may_not_sign_is_waited_for(ca: Ca) -> None:
         f"nats_int/issuer/{ca.issuer_id}", {"issuer_name": f"e1-{ca.role}", "usage": "read-only"}
     )
     with pytest.raises(SecretStoreUnavailableError, match="no issuer signs certificates now"):
-        await ca.source().issue()
+        await ca.source().issue(LIFE)
 
 
 async def test_missing_issuer_is_waited_for(ca: Ca) -> None:
     await ca.store.delete(f"nats_int/issuer/{ca.issuer_id}")
     with pytest.raises(SecretStoreUnavailableError, match="no issuer signs certificates now"):
-        await ca.source().issue()
+        await ca.source().issue(LIFE)
 
 
 async def test_unknown_role_is_named(ca: Ca) -> None:
     with pytest.raises(SecureTransportError, match="unknown role: no-such-role"):
-        await ca.source(role="no-such-role").issue()
+        await ca.source(role="no-such-role").issue(LIFE)
 
 
 async def test_identity_that_the_role_does_not_allow_is_refused(ca: Ca) -> None:
@@ -129,10 +130,9 @@ async def test_identity_that_the_role_does_not_allow_is_refused(ca: Ca) -> None:
         ServiceId("metadata"),
         InstanceId("metadata/1"),
         role=ca.role,
-        ttl=timedelta(minutes=5),
     )
     with pytest.raises(SecureTransportError, match="URI"):
-        await source.issue()
+        await source.issue(LIFE)
 
 
 async def test_leaf_for_another_identity_than_asked_for_is_refused(ca: Ca) -> None:
@@ -151,10 +151,9 @@ async def test_leaf_for_another_identity_than_asked_for_is_refused(ca: Ca) -> No
         GATEKEEPER,
         INSTANCE,
         role=ca.role,
-        ttl=timedelta(minutes=5),
     )
     with pytest.raises(SecureTransportError, match="another leaf than asked for"):
-        await source.issue()
+        await source.issue(LIFE)
 
 
 def _nowhere() -> tuple[Any, Any]:

@@ -6,12 +6,12 @@ import asyncio
 import signal
 
 import pytest
-from service_bench import Connect
-from service_broker import Broker
 
 from securetransport.adapters.nats import NatsConnection
 from securetransport.core.base.errors import BusUnavailableError
 from securetransport.core.ports.bus import Message
+from service_bench import Connect
+from service_broker import Broker
 
 
 async def test_answers_that_are_waited_for_are_counted(connect: Connect, broker: Broker) -> None:

@@ -8,8 +8,8 @@ Usage::
     )
     entry = await store.kv_get("trust/bundle")        # None when absent
     await store.kv_put("attest/keeper/nats-1", {...}, cas=entry.cas if entry else 0)
-    source = OpenBaoLeafSource(store, trust_domain, service, instance, ttl=profile.leaf_validity)
-    identity = await source.issue()
+    source = OpenBaoLeafSource(store, trust_domain, service, instance)
+    identity = await source.issue(profile.leaf_validity)
     ...
     store.close()
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from securetransport.core.base.errors import SecureTransportError
@@ -19,8 +19,6 @@ class OpenBaoLeafSource:
         trust_domain: Host part of the SPIFFE id.
         service: Whose leaf; a keeper asks for ``nats``.
         instance: ``<service>/<replica>``; becomes the common name.
-        ttl: Life of the leaf; a function is asked for each one. OpenBao refuses one that outlives
-            its issuer, see ``core.trust.bundle.fitting_ttl``.
         role: PKI role; ``None`` for the one named as the service.
         dns: DNS names, for servers.
         ips: IP addresses as text, for servers.
@@ -33,7 +31,6 @@ class OpenBaoLeafSource:
         service: ServiceId,
         instance: InstanceId,
         *,
-        ttl: timedelta | Callable[[], timedelta],
         role: str | None = None,
         dns: Sequence[str] = (),
         ips: Sequence[str] = (),
@@ -43,12 +40,14 @@ class OpenBaoLeafSource:
         self._service = service
         self._instance = instance
         self._path = f"{PKI_MOUNT}/sign/{role or service}"
-        self._ttl = ttl
         self._dns = tuple(dns)
         self._ips = tuple(ips)
 
-    async def issue(self) -> TlsIdentity:
+    async def issue(self, life: timedelta) -> TlsIdentity:
         """Return a fresh leaf, signed by the issuer that is active now.
+
+        Args:
+            life: How long it is to be valid; OpenBao refuses one that outlives its issuer.
 
         Raises:
             SecretStoreUnavailableError: OpenBao does not answer, or no issuer may sign now.
@@ -74,7 +73,7 @@ class OpenBaoLeafSource:
                 "ip_sans": ",".join(self._ips),
                 # The common name holds a slash and is nobody's host name.
                 "exclude_cn_from_sans": True,
-                "ttl": f"{int(self._life().total_seconds())}s",
+                "ttl": f"{int(life.total_seconds())}s",
                 "format": "pem",
             },
         )
@@ -82,9 +81,6 @@ class OpenBaoLeafSource:
         identity = tls_identity(certificate, key)
         self._check(certificate, uri)
         return identity
-
-    def _life(self) -> timedelta:
-        return self._ttl if isinstance(self._ttl, timedelta) else self._ttl()
 
     def _check(self, certificate: str, uri: str) -> None:
         facts = describe(pem_to_der(certificate))

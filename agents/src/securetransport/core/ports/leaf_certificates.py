@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 
@@ -35,6 +35,11 @@ class TlsIdentity:
 class LeafSource(Protocol):
     """Where a process gets its leaf: ``openbao`` (local key and CSR) or ``cert_manager``."""
 
-    async def issue(self) -> TlsIdentity:
-        """Return a fresh leaf, signed by the issuer that is active now."""
+    async def issue(self, life: timedelta) -> TlsIdentity:
+        """Return a fresh leaf, signed by the issuer that is active now.
+
+        Args:
+            life: How long it is to be valid; a source may give another life, and refuses one that
+                outlives the issuer, see ``core.trust.bundle.fitting_ttl``.
+        """
         ...

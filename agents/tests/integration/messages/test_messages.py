@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from company import ACL_TEXT, TOPIC, Authority, Party
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
-from service_bench import Connect
-from service_broker import Broker, user
 
 from evaluation.checker import judge
 from securetransport.core.acl import load_acl
@@ -18,6 +15,9 @@ from securetransport.core.base.errors import PermissionDeniedError, TransientErr
 from securetransport.core.base.names import ServiceId
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.messages.consumer import Consumer, Delivery
+from service_bench import Connect
+from service_broker import Broker, user
+from service_scene import ACL_TEXT, TOPIC, Authority, Party
 
 STREAM, DURABLE = "AUTH_STREAM", "auth-controller"
 REFUSED = "securetransport_messages_refused_total"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from securetransport.core.ports.bus import Connection, Credentials
 from service_broker import user
 from service_pki import Issuer
-
-from securetransport.core.ports.bus import Connection, Credentials
 
 STREAM = "ORDERS"
 DURABLE = "worker"

@@ -26,13 +26,13 @@ from securetransport.core.formats.directory import VerifyKey
 from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey
 from securetransport.core.ports.bus import Connection
 from securetransport.core.trust.directory import build_directory
-from securetransport.member.directory import DirectoryClient
 from securetransport.member.documents import DocumentGate
 from securetransport.member.enrolment import SigningKeys
 from securetransport.member.telemetry import SessionTelemetry
 from securetransport.member.versions import VersionStore
 from securetransport.messages.bundle import BundleClient
 from securetransport.messages.consumer import Consumer, Handler
+from securetransport.messages.directory import DirectoryClient
 from securetransport.messages.keys import MessageKeys
 from securetransport.messages.ledger import Ledger
 from securetransport.messages.publisher import Publisher
@@ -179,7 +179,7 @@ class Party:
             telemetry=telemetry,
         )
         self.signing_keys = SigningKeys(store, instance, PROFILE, clock, telemetry)
-        self.directory = DirectoryClient(store, gate, lambda: self.connection, self.update)
+        self.directory = DirectoryClient(store, gate, PROFILE, self._connection, self.update)
         self.messages = MessageTelemetry(self.registry)
         self.bundle = BundleClient(
             instance=instance,

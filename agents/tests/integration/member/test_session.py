@@ -11,13 +11,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from company import Authority
 from nats.js.api import StreamConfig
 from prometheus_client import CollectorRegistry
-from service_bench import Connect
-from service_broker import Broker, user
-from service_pki import Issuer
 
+from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.system import SystemClock
 from securetransport.core.base import names
 from securetransport.core.base.epochs import EpochNumber
@@ -36,13 +33,18 @@ from securetransport.core.formats.trust_bundle import (
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.ports.bus import Connection
 from securetransport.core.trust import bundle as trust
-from securetransport.member.session import Session
+from securetransport.member.account import application_account
+from securetransport.member.session import MemberPorts, Session
 from securetransport.runtime.sections import (
     AuthoritySection,
     IdentitySection,
     NatsSection,
     PathsSection,
 )
+from service_bench import Connect
+from service_broker import Broker, user
+from service_pki import Issuer
+from service_scene import Authority
 
 PROFILE = PROFILES["burst"].override(leaf_validity=timedelta(seconds=30))
 SERVICE = "gatekeeper"
@@ -77,8 +79,8 @@ class LeafSources:
     issuer: Issuer
     issued: list[TlsIdentity] = field(default_factory=list)
 
-    async def issue(self) -> TlsIdentity:
-        self.issued.append(self.issuer.leaf(SERVICE, life=PROFILE.leaf_validity))
+    async def issue(self, life: timedelta) -> TlsIdentity:
+        self.issued.append(self.issuer.leaf(SERVICE, life=life))
         return self.issued[-1]
 
 
@@ -106,10 +108,11 @@ class Stage:
     def make_session(self) -> Session:
         return Session(
             self.settings,
-            self.authority.store,
-            SystemClock(),
+            application_account(PROFILE),
+            MemberPorts(
+                self.authority.store, NatsBus(), self.leaf_source, SystemClock(), boot_id="0" * 32
+            ),
             CollectorRegistry(),
-            leaf_source=self.leaf_source,
         )
 
     def start(self) -> None:
@@ -203,10 +206,8 @@ async def test_attested_leaf_is_the_one_in_use_and_its_key_is_enrolled(stage: St
     assert await stage.authority.store.kv_list(f"enroll/{SERVICE}/1")
 
 
-async def test_not_ready_before_its_own_key_is_in_the_directory(stage: Stage) -> None:
-    assert stage.session.not_ready_reasons() == ["own signing key is not in the directory"]
-    await stage.authority.publish()
-    await stage.wait(lambda: not stage.session.not_ready_reasons())
+async def test_ready_when_it_is_admitted(stage: Stage) -> None:
+    assert stage.session.not_ready_reasons() == []
 
 
 async def test_new_trust_set_is_attested_without_a_new_connection(stage: Stage) -> None:

@@ -25,7 +25,7 @@ from securetransport.core.base.errors import (
     UnknownKeyError,
 )
 from securetransport.core.base.names import KeyId
-from securetransport.core.base.profile import MAX_DEAD_LETTER_AGE
+from securetransport.core.base.profile import MAX_DEAD_LETTER_AGE, Profile
 from securetransport.core.formats.body import DocumentKind
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.directory import Directory, DirectoryEntry
@@ -45,11 +45,19 @@ _PREFETCHED_KEYS: Final = 32
 LONGEST_WAIT: Final = MAX_DEAD_LETTER_AGE
 """How long keys are kept beyond their validity; what the authority still names stays longer."""
 
-ConnectionGetter = Callable[[], Connection | None]
+ConnectionGetter = Callable[[], Connection]
+"""The connection to use now; raises ``BusUnavailableError`` while there is none."""
 
 
 class DirectoryClient:
     """Keeps the Directory, the deny list, and the verify keys pulled so far.
+
+    Args:
+        store: OpenBao.
+        gate: Judges Directory and deny list.
+        profile: How long keys are kept.
+        connection: Where the authority is asked when OpenBao does not answer.
+        on_change: Called when Directory or deny list changed.
 
     Attributes:
         directory: The one in force, ``None`` before the first.
@@ -61,11 +69,13 @@ class DirectoryClient:
         self,
         store: SecretStore,
         gate: DocumentGate,
+        profile: Profile,
         connection: ConnectionGetter,
         on_change: Callable[[], None],
     ) -> None:
         self._store = store
         self._gate = gate
+        self._profile = profile
         self._connection = connection
         self._on_change = on_change
         self._pulling: dict[KeyId, asyncio.Lock] = {}
@@ -74,6 +84,18 @@ class DirectoryClient:
         self.directory: Directory | None = None
         self.deny = DenyList()
         self.verify_keys = VerifyKeyring()
+
+    async def reconcile(self) -> None:
+        """Read what changed, pull the keys that are few, forget those that are over.
+
+        Raises:
+            SecretStoreUnavailableError: No node answered; what is in force stays.
+            RejectedDocumentError: A document is refused; the one in force stays.
+        """
+        await self.refresh()
+        await self._prefetch()
+        retention = self._profile.key_validity + LONGEST_WAIT
+        self.verify_keys.prune(self._gate.clock.now(), self._profile.key_schedule, retention)
 
     async def refresh(self) -> None:
         """Read Directory and deny list, if they changed.
@@ -121,7 +143,7 @@ class DirectoryClient:
         """Return the ids that the Directory lists."""
         return frozenset(self.directory.key_ids) if self.directory else frozenset()
 
-    async def prefetch(self) -> None:
+    async def _prefetch(self) -> None:
         """Pull listed keys that are not in hand, if they are few; more are pulled on demand."""
         missing = [key_id for key_id in self.known_ids() if key_id not in self.verify_keys]
         if len(missing) > _PREFETCHED_KEYS:
@@ -177,11 +199,8 @@ class DirectoryClient:
             raise RejectedDocumentError("directory entry is malformed", key_id=key_id) from error
 
     async def _ask(self, key_id: KeyId) -> DirectoryEntry | None:
-        connection = self._connection()
-        if connection is None:
-            raise SecretStoreUnavailableError("neither openbao nor the bus is there")
         try:
-            answer = await connection.request(names.SUBJECT_DIRECTORY, key_id.encode())
+            answer = await self._connection().request(names.SUBJECT_DIRECTORY, key_id.encode())
             return DirectoryEntry.model_validate(json.loads(answer.data)["entry"])
         except BusUnavailableError as error:
             raise SecretStoreUnavailableError(

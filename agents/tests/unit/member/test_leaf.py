@@ -109,8 +109,10 @@ class Source:
 
     def __init__(self, *results: TlsIdentity | Exception) -> None:
         self.results = list(results)
+        self.asked: list[timedelta] = []
 
-    async def issue(self) -> TlsIdentity:
+    async def issue(self, life: timedelta) -> TlsIdentity:
+        self.asked.append(life)
         result = self.results.pop(0)
         if isinstance(result, Exception):
             raise result
@@ -118,7 +120,8 @@ class Source:
 
 
 def holder(source: Source, clock: FakeClock) -> LeafHolder:
-    return LeafHolder(source, ME, clock, SessionTelemetry(CollectorRegistry()))
+    longest = timedelta(seconds=LIFE)
+    return LeafHolder(source, ME, longest, clock, SessionTelemetry(CollectorRegistry()))
 
 
 async def test_leaf_from_an_issuer_outside_the_trust_set_is_refused_and_the_old_stays() -> None:

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from service_bench import Connect, context, users
-from service_broker import Broker
-from service_pki import Issuer
 
 from securetransport.adapters.nats import NatsBus
 from securetransport.core.ports.bus import BusEvent, BusTimeouts, Connection
+from service_bench import Connect, context, users
+from service_broker import Broker
+from service_pki import Issuer
 
 
 @pytest.fixture
