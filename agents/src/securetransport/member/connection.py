@@ -1,6 +1,7 @@
 """The connection of a session, moved make-before-break.
 
-Steps of a move, in this order:
+``core.decisions.member.connection`` says what is due; here each step is carried out. Steps of a
+move, in this order:
 
 1. The leaf about to be used is attested on the old connection, if that is up.
 2. A new connection is made with the new leaf and the trust set in force.
@@ -11,18 +12,28 @@ Steps of a move, in this order:
 6. Followers (consumers) start on the new one, stop on the old one, and have finished there.
 7. The old one is drained: no receipt and no acknowledgement is on its way when it closes.
 
-A lost server is no move: nats-py reconnects by itself, with the newest leaf; steps 3 and 4 follow.
+A lost server is no move: the connection reconnects by itself, with the newest leaf; steps 3 and 4
+follow.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Final
 
 from securetransport.core.base.errors import BusUnavailableError, SecureTransportError
 from securetransport.core.base.names import inbox_prefix, service_of
+from securetransport.core.decisions.member import connection as rules
+from securetransport.core.decisions.member.connection import (
+    Attest,
+    Move,
+    Presented,
+    Reread,
+    Step,
+    UseCredentials,
+)
+from securetransport.core.decisions.wait import Wait
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.ports.bus import (
     Bus,
@@ -35,6 +46,7 @@ from securetransport.core.ports.bus import (
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust import bundle as trust_rules
 from securetransport.core.trust.bundle import AcceptedTrust
+from securetransport.member.account import Account
 from securetransport.member.attestation import Attested, Attestor
 from securetransport.member.enrolment import SigningKeys
 from securetransport.member.leaf import LeafHolder
@@ -48,8 +60,7 @@ Follower = Callable[[Connection], Awaitable[None]]
 """Called with each new connection; returns when nothing of the follower is left on the old one."""
 
 _FOLLOW_SECONDS: Final = 5.0
-# nats-py tries for ever; after this long a connection made anew is tried beside it.
-_STUCK_SECONDS: Final = 8.0
+_MOST_STEPS: Final = 8  # a round that needs more has a bug; the next one goes on anyway
 # A census is about a second old when the authority reads it, and counts a leaf that nobody attests
 # against every epoch; so a leaf stays attested for a while after its connection closed.
 _REMEMBERED_SECONDS: Final = 5.0
@@ -66,9 +77,9 @@ class ConnectionSwitch:
     def __init__(  # noqa: PLR0913  # one argument per collaborator, all made in session.py
         self,
         settings: SessionSettings,
+        account: Account,
         *,
         bus: Bus,
-        attest_every: timedelta,
         trust: TrustClient,
         leaf: LeafHolder,
         keys: SigningKeys,
@@ -76,8 +87,9 @@ class ConnectionSwitch:
         clock: Clock,
         telemetry: SessionTelemetry,
     ) -> None:
-        self._settings = settings
+        self._settings = settings.nats
         self._instance = settings.identity.instance_id
+        self._account = account
         self._bus = bus
         self._trust = trust
         self._leaf = leaf
@@ -85,10 +97,9 @@ class ConnectionSwitch:
         self._attestor = attestor
         self._clock = clock
         self._telemetry = telemetry
-        self._attest_every = attest_every.total_seconds()
         self._followers: list[Follower] = []
-        self._identity: TlsIdentity | None = None
-        self._context_digest = ""
+        self._used: TlsIdentity | None = None
+        self._prepared: tuple[AcceptedTrust, TlsIdentity] | None = None
         self._attested: Attested | None = None
         self._former: list[tuple[TlsIdentity, float]] = []
         self._must_reread = False
@@ -105,37 +116,23 @@ class ConnectionSwitch:
     @property
     def is_admitted(self) -> bool:
         """Whether it is up and has attested the trust set in force since it connected."""
-        trust = self._trust.accepted
-        is_up = self.current is not None and self.current.is_connected
-        attested = self._attested
-        return (
-            is_up
-            and trust is not None
-            and attested is not None
-            and attested.digest == trust.bundle.digest
-        )
+        return rules.is_admitted(self._observe())
 
     async def reconcile(self) -> None:
-        """Look, and do what is due: move, take over new anchors, attest.
+        """Look, and carry out one step after the other until none is due.
 
         Raises:
             TransientError: The bus is not there; the next round tries again.
         """
-        trust = self._trust.accepted
-        self._telemetry.is_ready.set(self.is_admitted)
-        if trust is None or self._leaf.held is None:
-            return
-        reason = self._move_reason(self._leaf.held.identity)
-        if reason is not None:
-            await self._move(reason, trust, self._leaf.held.identity)
-        elif self._context_digest != trust.bundle.digest:
-            self._take_over(trust, self._leaf.held.identity)
-        if self.current is not None and self.current.is_connected:
-            if self._must_reread:
-                self._must_reread = False
-                await self._reread(self.current)
-            await self._attest_if_due(self.current)
-        self._telemetry.is_ready.set(self.is_admitted)
+        self._note_silence()
+        try:
+            for _ in range(_MOST_STEPS):
+                step = rules.decide(self._observe())
+                if isinstance(step, Wait):
+                    break
+                await self._carry_out(step)
+        finally:
+            self._telemetry.is_ready.set(self.is_admitted)
 
     async def close(self) -> None:
         """Drain and close."""
@@ -144,40 +141,75 @@ class ConnectionSwitch:
         if connection is not None:
             await connection.drain()
 
-    # --- moving ------------------------------------------------------------------------------
+    # --- look --------------------------------------------------------------------------------
 
-    def _move_reason(self, leaf: TlsIdentity) -> str | None:
-        if self.current is None:
-            return "first"
-        if self.current.is_closed:
-            return "closed"
-        if self._identity is None or self._identity.fingerprint != leaf.fingerprint:
-            return "leaf"
-        if self._is_lame_duck:
-            return "lame_duck"
+    def _observe(self) -> rules.Observation:
+        trust, leaf = self._trust.accepted, self._leaf.held
+        return rules.Observation(
+            digest=trust.bundle.digest if trust else None,
+            leaf=leaf.identity.fingerprint if leaf else None,
+            connection=self._view(),
+            attested=self._attested_now(),
+            attest_every=self._account.attest_every,
+        )
+
+    def _view(self) -> rules.ConnectionView | None:
+        current, used, prepared = self.current, self._used, self._prepared
+        if current is None or used is None or prepared is None:
+            return None
         down = self._down_since
-        if down is not None and self._clock.monotonic() - down > _STUCK_SECONDS:
-            return "stuck"
-        return None
+        return rules.ConnectionView(
+            is_connected=current.is_connected,
+            is_closed=current.is_closed,
+            leaf=used.fingerprint,
+            prepared=Presented(prepared[0].bundle.digest, prepared[1].fingerprint),
+            down_seconds=None if down is None else self._clock.monotonic() - down,
+            is_lame_duck=self._is_lame_duck,
+            must_reread=self._must_reread,
+        )
+
+    def _attested_now(self) -> rules.Attested | None:
+        done = self._attested
+        if done is None:
+            return None
+        age = self._clock.monotonic() - done.monotonic
+        return rules.Attested(done.digest, done.leaf_fingerprints, age)
+
+    # --- act ---------------------------------------------------------------------------------
+
+    async def _carry_out(self, step: Step) -> None:
+        trust, leaf = self._trust.accepted, self._leaf.held
+        if trust is None or leaf is None:
+            return
+        match step:
+            case Move():
+                await self._move(step.reason, trust, leaf.identity)
+            case UseCredentials():
+                self._prepare_reconnect(trust, leaf.identity)
+            case Reread():
+                self._must_reread = False
+                if self.current is not None:
+                    await self._reread(self.current)
+            case Attest():
+                await self._attest(trust)
 
     async def _move(self, reason: str, trust: AcceptedTrust, leaf: TlsIdentity) -> None:
-        old, old_identity = self.current, self._identity
-        if old is not None and old.is_connected and old_identity is not None:
-            await self._attest_both(old, trust, old_identity, leaf)
+        old, old_identity = self.current, self._used
         try:
+            if old is not None and old.is_connected and old_identity is not None:
+                await self._attest_both(old, trust, old_identity, leaf)
             new = await self._connect(trust, leaf)
         except SecureTransportError:
             self._telemetry.moves.labels(reason, "failed").inc()
-            if old is not None:
-                self._take_over(trust, leaf)
             raise
         try:
-            await self._prepare(new, leaf, old_identity if old else None)
+            await self._admit(new, leaf, old_identity if old else None)
         except (SecureTransportError, asyncio.CancelledError):
             self._telemetry.moves.labels(reason, "failed").inc()
             await new.close()
             raise
-        self.current, self._identity = new, leaf
+        self.current, self._used = new, leaf
+        self._prepared = (trust, leaf)
         self._is_lame_duck, self._down_since, self._must_reread = False, None, False
         self._telemetry.moves.labels(reason, "done").inc()
         self._log.info("connection_moved", reason=reason, server=new.server)
@@ -196,7 +228,7 @@ class ConnectionSwitch:
         await self._attestor.attest(old, key, trust, (held, coming))
 
     async def _connect(self, trust: AcceptedTrust, leaf: TlsIdentity) -> Connection:
-        nats = self._settings.nats
+        nats = self._settings
         made: list[Connection] = []
 
         def heard(event: BusEvent) -> None:
@@ -214,12 +246,12 @@ class ConnectionSwitch:
             on_event=heard,
         )
         made.append(connection)
-        self._context_digest = trust.bundle.digest
         return connection
 
-    async def _prepare(
+    async def _admit(
         self, new: Connection, leaf: TlsIdentity, old_identity: TlsIdentity | None
     ) -> None:
+        """Steps 3 and 4."""
         await self._trust.listen(new)
         await self._reread(new)
         trust = self._trust.accepted
@@ -238,17 +270,13 @@ class ConnectionSwitch:
             except (SecureTransportError, TimeoutError) as error:
                 self._log.warning("follower_failed", kind=type(error).__name__, error=str(error))
 
-    def _take_over(self, trust: AcceptedTrust, leaf: TlsIdentity) -> None:
-        """Let later reconnects use the newest anchors and leaf."""
-        if self.current is None:
-            return
-        self.current.use_credentials(Credentials(trust_rules.anchors(trust.bundle), leaf))
-        self._context_digest = trust.bundle.digest
-
-    # --- after a connect ---------------------------------------------------------------------
+    def _prepare_reconnect(self, trust: AcceptedTrust, leaf: TlsIdentity) -> None:
+        if self.current is not None:
+            self.current.use_credentials(Credentials(trust_rules.anchors(trust.bundle), leaf))
+            self._prepared = (trust, leaf)
 
     async def _reread(self, connection: Connection) -> None:
-        """Read the newest trust document from the stream and from OpenBao; either may be silent."""
+        """Read the newest trust document from the bus and from OpenBao; either may be silent."""
         try:
             await self._trust.refresh_from_bus(connection)
         except SecureTransportError as error:
@@ -258,26 +286,12 @@ class ConnectionSwitch:
         except SecureTransportError as error:
             self._log.warning("trust_not_read", path="openbao", reason=str(error))
 
-    async def _attest_if_due(self, connection: Connection) -> None:
-        trust, attested, leaf = self._trust.accepted, self._attested, self._identity
-        if trust is None or leaf is None:
-            return
-        is_due = (
-            attested is None
-            or attested.digest != trust.bundle.digest
-            or leaf.fingerprint not in attested.leaf_fingerprints
-            or self._clock.monotonic() - attested.monotonic >= self._attest_every
-        )
-        if is_due:
-            await self._attest_now(connection)
-
-    async def _attest_now(self, connection: Connection) -> None:
-        trust, leaf = self._trust.accepted, self._identity
-        if trust is None or leaf is None:
+    async def _attest(self, trust: AcceptedTrust) -> None:
+        if self.current is None or self._used is None:
             return
         key = self._keys.for_signing(must_be_listed=False)
         self._attested = await self._attestor.attest(
-            connection, key, trust, (leaf, *self._just_left())
+            self.current, key, trust, (self._used, *self._just_left())
         )
 
     def _left(self, identity: TlsIdentity | None) -> None:
@@ -301,15 +315,29 @@ class ConnectionSwitch:
             self._attested = None
             self._down_since = self._clock.monotonic()
         elif event.kind is BusEventKind.RECONNECTED:
-            self._attested = None
-            self._down_since = None
-            self._must_reread = True
+            self._reconnected()
         elif event.kind is BusEventKind.LAME_DUCK:
             self._is_lame_duck = True
             self._leave_old_epoch()
         elif event.kind is BusEventKind.CLOSED:
             self._attested = None
         self.wakeup.wake()
+
+    def _reconnected(self) -> None:
+        self._attested = None
+        self._down_since = None
+        self._must_reread = True
+        used, prepared = self._used, self._prepared
+        if used is not None and prepared is not None and used is not prepared[1]:
+            self._left(used)
+            self._used = prepared[1]
+
+    def _note_silence(self) -> None:
+        """A loss before a connection became the current one was told to nobody."""
+        current = self.current
+        if current is not None and not current.is_connected and self._down_since is None:
+            self._attested = None
+            self._down_since = self._clock.monotonic()
 
     def _leave_old_epoch(self) -> None:
         """Asked to leave: with a leaf of an older epoch than the active one, renew it first."""

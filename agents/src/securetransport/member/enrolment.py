@@ -8,6 +8,7 @@ and enrols a new key.
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +19,9 @@ from securetransport.core.base.names import InstanceId, KeyId, service_of
 from securetransport.core.base.pae import pae
 from securetransport.core.base.profile import Profile
 from securetransport.core.crypto.signing import SigningKey, generate_signing_key
+from securetransport.core.decisions.member import signing_keys as rules
+from securetransport.core.decisions.member.signing_keys import EnrolKey, ForgetKey
+from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats.directory import VerifyKey
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.clock import Clock
@@ -53,25 +57,30 @@ class SigningKeys:
         self.enrolled: set[KeyId] = set()
 
     async def reconcile(self) -> None:
-        """Make and enrol what is missing; forget what is over.
+        """Forget what is over; make and enrol what is missing.
 
         Raises:
             SecretStoreUnavailableError: OpenBao did not answer; the next round tries again.
         """
-        now = self._clock.now()
-        schedule = self._profile.key_schedule
-        current = schedule.number_at(now)
-        following = EpochNumber(current + 1)
-        wanted = [current]
-        if now >= schedule.start_of(following) - self._profile.key_lead:
-            wanted.append(following)
-        for epoch in wanted:
-            key = self._keys.get(epoch) or generate_signing_key()
-            self._keys[epoch] = key
-            if key.key_id not in self.enrolled:
-                await self._enrol(key, epoch, now)
-        for epoch in [held for held in self._keys if now >= schedule.expiry_of(held)]:
-            self.enrolled.discard(self._keys.pop(epoch).key_id)
+        while True:
+            step = rules.decide(self._observe(), self._profile)
+            match step:
+                case ForgetKey():
+                    self.enrolled.discard(self._keys.pop(step.epoch).key_id)
+                case EnrolKey():
+                    key = self._keys.setdefault(step.epoch, generate_signing_key())
+                    await self._enrol(key, step.epoch, self._clock.now())
+                case Wait():
+                    return
+
+    def _observe(self) -> rules.Observation:
+        return rules.Observation(
+            now=self._clock.now(),
+            held=frozenset(self._keys),
+            enrolled=frozenset(
+                epoch for epoch, key in self._keys.items() if key.key_id in self.enrolled
+            ),
+        )
 
     def know_listed(self, key_ids: frozenset[KeyId]) -> None:
         """Tell which keys the Directory lists."""
@@ -79,32 +88,27 @@ class SigningKeys:
 
     def is_listed(self) -> bool:
         """Whether the Directory lists a key of this process that is valid now."""
-        now = self._clock.now()
-        schedule = self._profile.key_schedule
-        return any(
-            key.key_id in self._listed
-            for epoch, key in self._keys.items()
-            if schedule.is_valid(epoch, now)
-        )
+        return self._epoch(self._listed) is not None
 
     def for_signing(self, *, must_be_listed: bool = True) -> SigningKey:
-        """Return the newest key of a started epoch.
+        """Return the newest key that is valid now.
 
         Args:
             must_be_listed: Receivers know it from the Directory; the authority needs it enrolled
                 only.
 
         Raises:
-            UnknownKeyError: There is none yet.
+            UnknownKeyError: There is none: not yet, or not any more.
         """
-        now = self._clock.now()
-        known = self._listed if must_be_listed else self.enrolled
-        current = self._profile.key_schedule.number_at(now)
-        for epoch in sorted((held for held in self._keys if held <= current), reverse=True):
-            if self._keys[epoch].key_id in known:
-                return self._keys[epoch]
-        what = "listed" if must_be_listed else "enrolled"
-        raise UnknownKeyError(f"no signing key of this instance is {what} yet")
+        epoch = self._epoch(self._listed if must_be_listed else self.enrolled)
+        if epoch is None:
+            what = "listed" if must_be_listed else "enrolled"
+            raise UnknownKeyError(f"no signing key of this instance is {what} and valid now")
+        return self._keys[epoch]
+
+    def _epoch(self, known: Collection[KeyId]) -> EpochNumber | None:
+        held = (epoch for epoch, key in self._keys.items() if key.key_id in known)
+        return rules.for_signing(held, self._profile.key_schedule, self._clock.now())
 
     async def _enrol(self, key: SigningKey, epoch: EpochNumber, now: datetime) -> None:
         entry = VerifyKey(

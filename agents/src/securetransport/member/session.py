@@ -124,8 +124,8 @@ class Session:
         )
         self._switch = ConnectionSwitch(
             settings,
+            account,
             bus=ports.bus,
-            attest_every=account.attest_every,
             trust=self._trust,
             leaf=self._leaf,
             keys=self.signing_keys,
@@ -242,10 +242,8 @@ class Session:
 
     async def _reconcile_leaf(self) -> None:
         trust = self._trust.accepted
-        if trust is None:
-            return
         try:
-            is_new = await self._leaf.reconcile(trust.bundle)
+            is_new = await self._leaf.reconcile(trust.bundle if trust else None)
         except RejectedDocumentError:
             # The issuer became active a moment ago and our trust set is older: read it first.
             self._wakeups["trust"].wake()

@@ -1,11 +1,6 @@
 """The ServiceBundle: this service's rights and topic keys, asked of the authority in time.
 
-When it is fetched (:func:`refresh_reason`, first match):
-
-1. None is in hand.
-2. A notice said that it changed, or a message named a key that is not in hand.
-3. ``key_refresh`` after the boundary of a key epoch, spread by the instance.
-4. In the second half of the lead before a boundary, while the next epoch's keys are missing.
+When it is fetched: ``core.decisions.member.bundle``.
 
 From where: the authority over the bus, by a signed request that only this process can open the
 answer to; when the bus or the authority is silent, the copy in OpenBao, which only this service's
@@ -18,7 +13,6 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -38,6 +32,8 @@ from securetransport.core.base.names import InstanceId, service_of
 from securetransport.core.base.profile import Profile
 from securetransport.core.crypto import kem
 from securetransport.core.crypto.signing import SigningKey
+from securetransport.core.decisions.member import bundle as rules
+from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats import documents, exchange
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.exchange import KeyRequest, SealedBundle
@@ -56,40 +52,6 @@ _KIND: Final = DocumentKind.SERVICE_BUNDLE
 _NONCE_BYTES: Final = 32
 _REQUEST_LIFE: Final = timedelta(minutes=5)
 _REQUEST_SECONDS: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class BundleState:
-    """What :func:`refresh_reason` judges by.
-
-    Attributes:
-        fetched_at: When the bundle in hand was fetched, ``None`` without one.
-        has_notice: A change was announced or a key was missed since.
-        misses_next: The next epoch's keys are not in hand.
-        share: 0 to 1, fixed by the instance; spreads refreshes.
-    """
-
-    fetched_at: datetime | None
-    has_notice: bool
-    misses_next: bool
-    share: float
-
-
-def refresh_reason(state: BundleState, profile: Profile, now: datetime) -> str | None:
-    """Return why the bundle must be fetched now, ``None`` when it need not."""
-    if state.fetched_at is None:
-        return "first"
-    if state.has_notice:
-        return "notice"
-    schedule = profile.key_schedule
-    current = schedule.number_at(now)
-    after = schedule.start_of(current) + profile.key_refresh * (1 + state.share) / 2
-    if state.fetched_at < after <= now:
-        return "boundary"
-    boundary = schedule.end_of(current)
-    if state.misses_next and now >= boundary - profile.key_lead * (1 + state.share) / 4:
-        return "lead"
-    return None
 
 
 class BundleClient:
@@ -153,12 +115,19 @@ class BundleClient:
             TransientError: Neither the authority nor OpenBao answered.
             RejectedDocumentError: The answer is refused; the bundle in force stays.
         """
+        step = rules.decide(self._observe(), self._profile)
+        if not isinstance(step, Wait):
+            await self.refresh(step.reason)
+
+    def _observe(self) -> rules.Observation:
         now = self._clock.now()
-        state = BundleState(self._fetched_at, self._has_notice, self._misses_next(now), self._share)
-        reason = refresh_reason(state, self._profile, now)
-        if reason is None:
-            return
-        await self.refresh(reason)
+        return rules.Observation(
+            now=now,
+            fetched_at=self._fetched_at,
+            has_notice=self._has_notice,
+            misses_next=self._misses_next(now),
+            share=self._share,
+        )
 
     async def refresh(self, reason: str) -> None:
         """Fetch the bundle now; see :meth:`reconcile`. One fetch at a time."""

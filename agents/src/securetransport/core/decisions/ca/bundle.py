@@ -6,10 +6,8 @@ is repaired by publishing again; equal bodies are not published twice, except to
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 
-from securetransport.core.base.names import InstanceId
 from securetransport.core.base.profile import Profile
 from securetransport.core.decisions.ca.observation import PublishedBundle
 from securetransport.core.decisions.ca.record import CaEpoch, RotationRecord
@@ -23,7 +21,6 @@ from securetransport.core.trust import bundle as trust
 
 _TOLD_AS = {EpochState.CONFIRMED: EpochState.DISTRIBUTED}
 """Confirmation changes nothing for a verifier, so it is not worth a new document."""
-_HASH_STEPS = 2**32
 _FLEET_RATE_PER_SECOND = 20
 
 
@@ -74,13 +71,6 @@ def renewal_window(epoch: CaEpoch, now: datetime, profile: Profile, members: int
     return RenewalWindow(
         epoch=epoch.epoch, opens_at=now, closes_at=now + min(max(spread, shortest), longest)
     )
-
-
-def renewal_instant(window: RenewalWindow, instance: InstanceId) -> datetime:
-    """Return when ``instance`` renews: a fixed point of the window, by the hash of its id."""
-    digest = hashlib.sha256(instance.encode()).digest()
-    share = int.from_bytes(digest[:4], "big") / _HASH_STEPS
-    return window.opens_at + (window.closes_at - window.opens_at) * share
 
 
 def _entry(epoch: CaEpoch) -> TrustedIssuer:
