@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from securetransport.adapters.files import LocalFiles
 from securetransport.adapters.system import SystemClock
 from securetransport.core.acl import Acl, bundle_rules, load_acl, topic_rules
 from securetransport.core.base import names
@@ -26,10 +27,10 @@ from securetransport.core.formats.directory import VerifyKey
 from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey
 from securetransport.core.ports.bus import Connection
 from securetransport.core.trust.directory import build_directory
-from securetransport.member.documents import DocumentGate
+from securetransport.documents.gate import DocumentGate
+from securetransport.documents.versions import VersionStore
 from securetransport.member.enrolment import SigningKeys
 from securetransport.member.telemetry import SessionTelemetry
-from securetransport.member.versions import VersionStore
 from securetransport.messages.bundle import BundleClient
 from securetransport.messages.consumer import Consumer, Handler
 from securetransport.messages.directory import DirectoryClient
@@ -172,11 +173,11 @@ class Party:
         instance = instance_id(self.service, "1")
         telemetry = SessionTelemetry(self.registry)
         gate = DocumentGate(
-            keys=self.authority.pinned,
+            keys=self.authority.pinned.lookup,
             clock=clock,
-            versions=VersionStore(self.home),
+            versions=VersionStore(LocalFiles(), self.home),
             skew=PROFILE.clock_skew,
-            telemetry=telemetry,
+            on_result=telemetry.document_judged,
         )
         self.signing_keys = SigningKeys(store, instance, PROFILE, clock, telemetry)
         self.directory = DirectoryClient(store, gate, PROFILE, self._connection, self.update)

@@ -110,7 +110,7 @@ async def _write_leaf(settings: CliSettings, out: Path) -> None:
     async with visit(settings) as held:
         disk = files()
         disk.private_dir(out)
-        anchors = "".join(der_to_pem(der) for der in trust.anchors(held.trust.bundle))
+        anchors = "".join(der_to_pem(der) for der in trust.anchors(held.trust.body))
         disk.write(out / "admin.key", held.identity.private_key)
         disk.write(out / "admin.crt", held.identity.certificate)
         disk.write(out / "ca.crt", anchors)

@@ -6,7 +6,6 @@ end.
 
 from __future__ import annotations
 
-import base64
 import json
 import tempfile
 from collections.abc import AsyncIterator
@@ -26,9 +25,12 @@ from securetransport.cli.settings import CliSettings
 from securetransport.core.base import names
 from securetransport.core.base.errors import NotFoundError, SecureTransportError
 from securetransport.core.base.names import InstanceId, ServiceId
+from securetransport.core.formats.documents import EVERYBODY
 from securetransport.core.ports import Connection, Credentials, Files, TlsIdentity, TlsProbe
 from securetransport.core.trust import bundle as trust
-from securetransport.core.trust.bundle import AcceptedTrust
+from securetransport.core.trust.bundle import TRUST_BUNDLE, AcceptedTrust
+from securetransport.core.trust.documents import Question, accept
+from securetransport.documents.gate import stored_document
 from securetransport.runtime.sections import read_keys
 
 _SKEW = timedelta(minutes=10)
@@ -90,7 +92,7 @@ async def visit(
 @asynccontextmanager
 async def connection(settings: CliSettings, held: Visit) -> AsyncIterator[Connection]:
     """Connect as the visitor; keep it shorter than ten seconds."""
-    credentials = Credentials(trust.anchors(held.trust.bundle), held.identity)
+    credentials = Credentials(trust.anchors(held.trust.body), held.identity)
     bus = await NatsBus().connect(
         settings.nats_servers,
         credentials,
@@ -138,13 +140,8 @@ async def _trust(settings: CliSettings, store: OpenBaoStore) -> AcceptedTrust:
     if entry is None:
         raise NotFoundError("there is no trust bundle yet; has the authority started?")
     keys = read_keys(settings.authority_keys_file, "authority_keys_file")
-    return trust.accept_trust(
-        base64.b64decode(str(entry.value["document"])),
-        keys.lookup,
-        at=SystemClock().now(),
-        newest=None,
-        skew=_SKEW,
-    )
+    question = Question(EVERYBODY, keys.lookup, SystemClock().now(), skew=_SKEW)
+    return accept(stored_document(entry, names.KV_TRUST_BUNDLE), TRUST_BUNDLE, question)
 
 
 async def _leaf(settings: CliSettings, store: OpenBaoStore, instance: InstanceId) -> TlsIdentity:

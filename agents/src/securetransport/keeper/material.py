@@ -17,7 +17,7 @@ from securetransport.core.formats.trust_bundle import TrustBundle
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import AcceptedTrust
-from securetransport.keeper.documents import AcceptedPolicy
+from securetransport.core.trust.documents import AcceptedPolicy
 from securetransport.keeper.generations import (
     ANCHORS,
     BROKER,
@@ -115,9 +115,9 @@ def renewal_fraction(server: str) -> float:
 
 def wanted_of(trusted: AcceptedTrust, policy: AcceptedPolicy) -> tuple[Wanted, bytes]:
     """Return the documents to follow, and the ``broker.conf`` that they ask for."""
-    broker = render_broker_conf(policy.policy).encode()
+    broker = render_broker_conf(policy.body).encode()
     digest = hashlib.sha256(broker).hexdigest()
-    return Wanted(trusted.bundle, trusted.version, policy.version, digest), broker
+    return Wanted(trusted.body, trusted.version, policy.version, digest), broker
 
 
 def render(wanted: Wanted, broker: bytes, leaf: LeafMaterial) -> Mapping[str, bytes]:

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from securetransport.core.base.errors import SecureTransportError
+from securetransport.core.base.errors import RejectedDocumentError, SecureTransportError
 from securetransport.core.base.names import KV_BROKER_POLICY, KV_TRUST_BUNDLE
 from securetransport.core.decisions import server_files
 from securetransport.core.decisions.server_files import (
@@ -24,19 +24,22 @@ from securetransport.core.decisions.server_files import (
     Wait,
     Wanted,
 )
-from securetransport.core.formats.body import DocumentKind
-from securetransport.core.formats.documents import PublicKeyLookup
+from securetransport.core.formats.documents import EVERYBODY, PublicKeyLookup
 from securetransport.core.ports import (
     Clock,
     Files,
+    KvEntry,
     LeafSource,
     Randomness,
     SecretStore,
     ServerControl,
     TlsProbe,
 )
-from securetransport.core.trust.bundle import AcceptedTrust, accept_trust, fitting_ttl
-from securetransport.keeper.documents import AcceptedPolicy, KeptDocument, accept_policy
+from securetransport.core.trust.bundle import TRUST_BUNDLE, AcceptedTrust, fitting_ttl
+from securetransport.core.trust.documents import BROKER_POLICY, AcceptedPolicy
+from securetransport.documents.followed import FollowedDocument
+from securetransport.documents.gate import DocumentGate, stored_document
+from securetransport.documents.versions import VersionStore
 from securetransport.keeper.generations import Generation, Generations, content_digest
 from securetransport.keeper.material import (
     LeafMaterial,
@@ -95,22 +98,15 @@ class Keeper:
             timedelta(seconds=settings.timing.turn_limit_seconds),
             ports.clock,
         )
-        state_dir = files.private_dir(settings.paths.state_dir)
-        skew, keys = settings.profile_value().clock_skew, ports.keys
-        self._trust: KeptDocument[AcceptedTrust] = KeptDocument(
-            DocumentKind.TRUST_BUNDLE,
-            state_dir / "trust-bundle",
-            files,
-            lambda data, at, newest: accept_trust(data, keys, at=at, newest=newest, skew=skew),
-            telemetry,
+        gate = DocumentGate(
+            keys=ports.keys,
+            clock=ports.clock,
+            versions=VersionStore(files, settings.paths.state_dir),
+            skew=settings.profile_value().clock_skew,
+            on_result=telemetry.document_judged,
         )
-        self._policy: KeptDocument[AcceptedPolicy] = KeptDocument(
-            DocumentKind.BROKER_POLICY,
-            state_dir / "broker-policy",
-            files,
-            lambda data, at, newest: accept_policy(data, keys, at=at, newest=newest, skew=skew),
-            telemetry,
-        )
+        self._trust = FollowedDocument(gate, TRUST_BUNDLE, EVERYBODY, is_kept=True)
+        self._policy = FollowedDocument(gate, BROKER_POLICY, EVERYBODY, is_kept=True)
         self._followed: tuple[AcceptedTrust, AcceptedPolicy] | None = None
         self._wanted_now: Wanted | None = None
         self._broker = b""
@@ -131,9 +127,8 @@ class Keeper:
 
     def restore(self) -> None:
         """Take up what an earlier run left on disk; called once before the first round."""
-        at = self._clock.now()
-        self._trust.restore(at)
-        self._policy.restore(at)
+        self._trust.restore()
+        self._policy.restore()
         self._generation = self._generations.current()
         if self._generation is not None:
             self._leaf = material_of(self._generation)
@@ -184,9 +179,19 @@ class Keeper:
             seconds = round(self._clock.monotonic() - self._away_since, 1)
             self._away_since = None
             self._log.info("openbao_back", seconds=seconds)
-        at = self._clock.now()
-        self._trust.offer(trust.value if trust else None, at)
-        self._policy.offer(policy.value if policy else None, at)
+        await self._offer(self._trust, KV_TRUST_BUNDLE, trust)
+        await self._offer(self._policy, KV_BROKER_POLICY, policy)
+
+    async def _offer(
+        self, document: FollowedDocument[Any], path: str, entry: KvEntry | None
+    ) -> None:
+        """Take what OpenBao has; a document that vanished or is refused changes nothing."""
+        if entry is None:
+            return
+        try:
+            await document.offer(stored_document(entry, path))
+        except RejectedDocumentError as err:
+            self._log.debug("document_stays", path=path, error=str(err))
 
     def _wanted(self) -> Wanted | None:
         """Return the documents to follow; renders ``broker.conf`` when one of them changed."""

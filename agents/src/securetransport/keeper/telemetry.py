@@ -6,6 +6,8 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from securetransport.core.formats.body import DocumentKind
+
 
 class KeeperTelemetry:
     """Counters and gauges of one keeper.
@@ -56,3 +58,8 @@ class KeeperTelemetry:
         """Set the life left; 0 without a leaf."""
         left = (not_after - at).total_seconds() if not_after else 0.0
         self.leaf_seconds_left.set(max(left, 0.0))
+
+    def document_judged(self, kind: DocumentKind, result: str) -> None:
+        """Count a document that was refused."""
+        if result != "accepted":
+            self.documents_refused.labels(kind.value).inc()

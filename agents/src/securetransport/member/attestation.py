@@ -85,7 +85,7 @@ class Attestor:
         statement = Attestation(
             instance=self._instance,
             boot_id=self._boot_id,
-            digest=trust.bundle.digest,
+            digest=trust.body.digest,
             bundle_version=trust.version,
             leaf_fingerprints=fingerprints,
             certificates=tuple(
@@ -116,4 +116,4 @@ class Attestor:
             self._telemetry.attestations.labels("failed").inc()
             raise
         self._telemetry.attestations.labels("done").inc()
-        return Attested(trust.bundle.digest, frozenset(fingerprints), self._clock.monotonic())
+        return Attested(trust.body.digest, frozenset(fingerprints), self._clock.monotonic())

@@ -146,7 +146,7 @@ class ConnectionSwitch:
     def _observe(self) -> rules.Observation:
         trust, leaf = self._trust.accepted, self._leaf.held
         return rules.Observation(
-            digest=trust.bundle.digest if trust else None,
+            digest=trust.body.digest if trust else None,
             leaf=leaf.identity.fingerprint if leaf else None,
             connection=self._view(),
             attested=self._attested_now(),
@@ -162,7 +162,7 @@ class ConnectionSwitch:
             is_connected=current.is_connected,
             is_closed=current.is_closed,
             leaf=used.fingerprint,
-            prepared=Presented(prepared[0].bundle.digest, prepared[1].fingerprint),
+            prepared=Presented(prepared[0].body.digest, prepared[1].fingerprint),
             down_seconds=None if down is None else self._clock.monotonic() - down,
             is_lame_duck=self._is_lame_duck,
             must_reread=self._must_reread,
@@ -236,7 +236,7 @@ class ConnectionSwitch:
 
         connection = await self._bus.connect(
             nats.servers,
-            Credentials(trust_rules.anchors(trust.bundle), leaf),
+            Credentials(trust_rules.anchors(trust.body), leaf),
             name=self._instance,
             inbox_prefix=inbox_prefix(service_of(self._instance)),
             timeouts=BusTimeouts(
@@ -272,7 +272,7 @@ class ConnectionSwitch:
 
     def _prepare_reconnect(self, trust: AcceptedTrust, leaf: TlsIdentity) -> None:
         if self.current is not None:
-            self.current.use_credentials(Credentials(trust_rules.anchors(trust.bundle), leaf))
+            self.current.use_credentials(Credentials(trust_rules.anchors(trust.body), leaf))
             self._prepared = (trust, leaf)
 
     async def _reread(self, connection: Connection) -> None:
@@ -344,6 +344,6 @@ class ConnectionSwitch:
         trust, leaf = self._trust.accepted, self._leaf.held
         if trust is None or leaf is None:
             return
-        active = trust.bundle.active
+        active = trust.body.active
         if active is not None and leaf.epoch is not None and leaf.epoch < active:
             self._leaf.request_renewal()

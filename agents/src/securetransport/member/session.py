@@ -28,25 +28,34 @@ from securetransport.core.base.errors import (
     UnknownKeyError,
 )
 from securetransport.core.crypto.signing import SigningKey
-from securetransport.core.formats.authority_keys import AuthorityKeys
-from securetransport.core.ports import Bus, Clock, Connection, LeafSource, SecretStore
+from securetransport.core.formats.documents import PublicKeyLookup
+from securetransport.core.ports import (
+    Bus,
+    Clock,
+    Connection,
+    Files,
+    LeafSource,
+    Randomness,
+    SecretStore,
+)
 from securetransport.core.trust.bundle import AcceptedTrust
+from securetransport.documents.gate import DocumentGate
+from securetransport.documents.versions import VersionStore
 from securetransport.member.account import Account, clamp
 from securetransport.member.attestation import Attestor
 from securetransport.member.connection import ConnectionSwitch, Follower
-from securetransport.member.documents import DocumentGate
 from securetransport.member.enrolment import SigningKeys
 from securetransport.member.leaf import LeafHolder
 from securetransport.member.settings import SessionSettings
 from securetransport.member.telemetry import SessionTelemetry
 from securetransport.member.trust import TrustClient
-from securetransport.member.versions import VersionStore
 from securetransport.runtime.logs import get_logger
 from securetransport.runtime.metrics import LoopMetrics
 from securetransport.runtime.supervisor import EternalTask, Wakeup, every
 
 _LEAF_ROUND: Final = timedelta(seconds=0.5)
 _CONNECTION_ROUND: Final = timedelta(seconds=0.5)
+_BOOT_ID_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +66,19 @@ class MemberPorts:
         store: OpenBao, logged in.
         bus: Makes connections.
         leaf_source: Of this instance's leaf certificates.
+        files: Where the state directory lies.
+        keys: The pinned keys of the authority.
         clock: Wall and monotonic time.
-        boot_id: 32 hex digits, random per process.
+        randomness: Of the boot id and of nonces.
     """
 
     store: SecretStore
     bus: Bus
     leaf_source: LeafSource
+    files: Files
+    keys: PublicKeyLookup
     clock: Clock
-    boot_id: str
+    randomness: Randomness
 
 
 class Session:
@@ -79,6 +92,7 @@ class Session:
         loops: Counts the rounds of the session's loops.
 
     Attributes:
+        boot_id: 32 hex digits, random per process.
         instance: Who this is.
         gate: Judges the authority's documents; shared by everybody in the process.
         signing_keys: This instance's own keys.
@@ -100,12 +114,13 @@ class Session:
         self.instance = settings.identity.instance_id
         self.telemetry = SessionTelemetry(registry, loops)
         self._log = get_logger(instance=self.instance)
+        self.boot_id = ports.randomness.token_bytes(_BOOT_ID_BYTES).hex()
         self.gate = DocumentGate(
-            keys=AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8")),
+            keys=ports.keys,
             clock=ports.clock,
-            versions=VersionStore(settings.paths.state_dir),
+            versions=VersionStore(ports.files, settings.paths.state_dir),
             skew=self._profile.clock_skew,
-            telemetry=self.telemetry,
+            on_result=self.telemetry.document_judged,
         )
         self._wakeups = {name: Wakeup() for name in ("trust", "leaf", "signing_keys")}
         self._key_listeners: list[Callable[[], None]] = []
@@ -129,7 +144,7 @@ class Session:
             trust=self._trust,
             leaf=self._leaf,
             keys=self.signing_keys,
-            attestor=Attestor(self.instance, ports.boot_id, account, ports.clock, self.telemetry),
+            attestor=Attestor(self.instance, self.boot_id, account, ports.clock, self.telemetry),
             clock=ports.clock,
             telemetry=self.telemetry,
         )
@@ -243,7 +258,7 @@ class Session:
     async def _reconcile_leaf(self) -> None:
         trust = self._trust.accepted
         try:
-            is_new = await self._leaf.reconcile(trust.bundle if trust else None)
+            is_new = await self._leaf.reconcile(trust.body if trust else None)
         except RejectedDocumentError:
             # The issuer became active a moment ago and our trust set is older: read it first.
             self._wakeups["trust"].wake()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from securetransport.core.base.errors import SecureTransportError
+from securetransport.core.formats.body import DocumentKind
 from securetransport.runtime.metrics import LoopMetrics
 
 
@@ -69,6 +70,10 @@ class SessionTelemetry:
             "1 while connected and attested since",
             registry=registry,
         )
+
+    def document_judged(self, kind: DocumentKind, result: str) -> None:
+        """Count a document that was offered."""
+        self.documents.labels(kind.value, result).inc()
 
     def round_done(self, loop: str) -> None:
         """Count a round that worked."""

@@ -16,7 +16,6 @@ A complete service is in docs/sdk.md. What a subclass does::
 from __future__ import annotations
 
 import hashlib
-import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
@@ -24,11 +23,12 @@ from typing import ClassVar, Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from securetransport.adapters.files import ensure_private_dir
+from securetransport.adapters.files import LocalFiles
 from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
-from securetransport.adapters.system import SystemClock
+from securetransport.adapters.system import SystemClock, SystemRandomness
 from securetransport.core.base.names import Topic
+from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.formats.envelope import derive_message_id
 from securetransport.core.ports.bus import PublishAck
 from securetransport.core.ports.clock import Clock
@@ -49,7 +49,6 @@ from securetransport.runtime.supervisor import EternalTask, Wakeup, every
 S = TypeVar("S", bound=ServiceSettings)
 _BUNDLE_ROUND: Final = timedelta(seconds=0.5)
 _EAGER_ROUND: Final = timedelta(seconds=1)
-_BOOT_ID_BYTES: Final = 16
 
 
 class ServiceApp(Generic[S]):
@@ -78,7 +77,6 @@ class ServiceApp(Generic[S]):
         self.settings = settings
         self.registry = registry
         self.clock = clock or SystemClock()
-        ensure_private_dir(settings.paths.state_dir)
         profile = settings.profile_value()
         bao = settings.openbao
         self._store = OpenBaoStore(
@@ -94,11 +92,20 @@ class ServiceApp(Generic[S]):
         leaf_source = OpenBaoLeafSource(
             self._store, identity.trust_domain, identity.service_id, identity.instance_id
         )
-        boot_id = secrets.token_hex(_BOOT_ID_BYTES)
+        text = settings.authority.keys_file.read_text(encoding="utf-8")
+        keys = AuthorityKeys.from_json(text)
         self.session = Session(
             settings,
             application_account(profile),
-            MemberPorts(self._store, NatsBus(), leaf_source, self.clock, boot_id),
+            MemberPorts(
+                store=self._store,
+                bus=NatsBus(),
+                leaf_source=leaf_source,
+                files=LocalFiles(),
+                keys=keys.lookup,
+                clock=self.clock,
+                randomness=SystemRandomness(),
+            ),
             registry,
             loops=self._loops,
         )
@@ -129,7 +136,7 @@ class ServiceApp(Generic[S]):
         self.ledger = Ledger(settings.ledger_file(), self.clock, self.LEDGER_TABLES)
         self.publisher = Publisher(
             instance=instance,
-            boot_id=boot_id,
+            boot_id=self.session.boot_id,
             keys=self._keys,
             ledger=self.ledger,
             profile=profile,

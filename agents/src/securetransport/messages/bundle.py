@@ -36,19 +36,20 @@ from securetransport.core.decisions.member import bundle as rules
 from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats import documents, exchange
 from securetransport.core.formats.body import DocumentKind, Version
-from securetransport.core.formats.exchange import KeyRequest, SealedBundle
+from securetransport.core.formats.exchange import KeyRequest
 from securetransport.core.formats.service_bundle import ServiceBundle
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.bus import Connection, Message
 from securetransport.core.ports.clock import Clock
+from securetransport.core.trust.documents import SEALED_BUNDLE, SERVICE_BUNDLE
 from securetransport.core.trust.keyring import TopicKeyring
-from securetransport.member.documents import DocumentGate, parsed
+from securetransport.documents.followed import FollowedDocument
+from securetransport.documents.gate import DocumentGate
 from securetransport.messages.directory import LONGEST_WAIT
 from securetransport.messages.telemetry import MessageTelemetry
 from securetransport.runtime.logs import get_logger
 from securetransport.runtime.supervisor import Wakeup
 
-_KIND: Final = DocumentKind.SERVICE_BUNDLE
 _NONCE_BYTES: Final = 32
 _REQUEST_LIFE: Final = timedelta(minutes=5)
 _REQUEST_SECONDS: Final = 3.0
@@ -58,7 +59,6 @@ class BundleClient:
     """Keeps the newest bundle and the topic keys.
 
     Attributes:
-        bundle: In force, ``None`` before the first.
         topic_keys: Keys in hand, older ones included.
         wakeup: Ends the wait for the next round.
     """
@@ -91,13 +91,22 @@ class BundleClient:
         self._on_change = on_change
         self._telemetry = telemetry
         self._fetched_at: datetime | None = None
-        self._version: Version | None = None
         self._has_notice = False
         self._lock = asyncio.Lock()
-        self._log = get_logger(kind=_KIND.value)
-        self.bundle: ServiceBundle | None = None
+        self._document = FollowedDocument(gate, SERVICE_BUNDLE, self._service)
+        self._log = get_logger(kind=SERVICE_BUNDLE.kind.value)
         self.topic_keys = TopicKeyring(profile.key_schedule)
         self.wakeup = Wakeup()
+
+    @property
+    def bundle(self) -> ServiceBundle | None:
+        """The one in force, ``None`` before the first."""
+        return self._document.current.body if self._document.current else None
+
+    @property
+    def version(self) -> Version | None:
+        """Version of the one in force."""
+        return self._document.current.version if self._document.current else None
 
     async def listen(self, connection: Connection) -> None:
         """Subscribe to notices on ``connection``."""
@@ -142,23 +151,19 @@ class BundleClient:
             self._telemetry.bundles.labels("authority", "failed").inc()
             self._log.info("authority_did_not_answer", reason=str(error))
             data, source = await self._copy(), "copy"
-        bundle, version = await self._gate.accept(
-            data, _KIND, ServiceBundle, audience=self._service
-        )
-        if bundle.service != self._service:
-            raise RejectedDocumentError("bundle is for another service", service=bundle.service)
+        is_new = await self._document.offer(data)
         self._telemetry.bundles.labels(source, "done").inc()
         self._fetched_at = self._clock.now()
-        if version == self._version:
+        bundle = self.bundle
+        if not is_new or bundle is None:
             return
-        self._version, self.bundle = version, bundle
         retention = self._profile.key_validity + LONGEST_WAIT
         self.topic_keys.prune(self._clock.now(), retention)
         self.topic_keys.replace(bundle.topic_keys)  # what the authority still gives is still wanted
         self._log.info(
             "bundle_changed",
             reason=reason,
-            version=str(version),
+            version=str(self.version),
             path=source,
             epoch=bundle.key_epoch,
             count=len(bundle.topic_keys),
@@ -166,11 +171,12 @@ class BundleClient:
         self._on_change()
 
     def _misses_next(self, now: datetime) -> bool:
-        if self.bundle is None:
+        bundle = self.bundle
+        if bundle is None:
             return True
         schedule = self._profile.key_schedule
         following = EpochNumber(schedule.number_at(now) + 1)
-        topics = [rule.topic for rule in self.bundle.rules]
+        topics = [rule.topic for rule in bundle.rules]
         return bool(self.topic_keys.missing(topics, schedule.start_of(following)))
 
     async def _noticed(self, message: Message) -> None:
@@ -179,7 +185,7 @@ class BundleClient:
             version = Version.model_validate(json.loads(message.data)["version"])
         except (KeyError, TypeError, ValueError):
             return
-        if self._version is None or version > self._version:
+        if self.version is None or version > self.version:
             self.demand()
 
     async def _ask(self) -> bytes:
@@ -191,7 +197,7 @@ class BundleClient:
             kem_public_key=secret.public_key,
             nonce=self._entropy(_NONCE_BYTES),
             requested_at=now,
-            known_version=self._version,
+            known_version=self.version,
         )
         signed = documents.encode(
             documents.sign_with_key(
@@ -210,10 +216,8 @@ class BundleClient:
         )
         if answer.data.startswith(b"{"):
             raise _refusal(answer.data)
-        sealed = self._gate.verify(
-            documents.decode(answer.data), DocumentKind.SEALED_BUNDLE, self._instance
-        )
-        return exchange.open_bundle(parsed(SealedBundle, sealed), signed, secret)
+        sealed = self._gate.judge(answer.data, SEALED_BUNDLE, self._instance)
+        return exchange.open_bundle(sealed.body, signed, secret)
 
     async def _copy(self) -> bytes:
         try:

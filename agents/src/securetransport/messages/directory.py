@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -33,8 +33,10 @@ from securetransport.core.formats.documents import EVERYBODY
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.bus import Connection
 from securetransport.core.trust.directory import check_entry
+from securetransport.core.trust.documents import DENY_LIST, DIRECTORY
 from securetransport.core.trust.keyring import VerifyKeyring
-from securetransport.member.documents import DocumentGate, stored_document
+from securetransport.documents.followed import FollowedDocument
+from securetransport.documents.gate import DocumentGate, stored_document
 from securetransport.runtime.logs import get_logger
 
 # A proof belongs to the tree of its moment, and an epoch's tree grows with each enrolment.
@@ -60,8 +62,6 @@ class DirectoryClient:
         on_change: Called when Directory or deny list changed.
 
     Attributes:
-        directory: The one in force, ``None`` before the first.
-        deny: The deny list in force; empty before the first.
         verify_keys: Keys whose inclusion was proven.
     """
 
@@ -79,11 +79,24 @@ class DirectoryClient:
         self._connection = connection
         self._on_change = on_change
         self._pulling: dict[KeyId, asyncio.Lock] = {}
-        self._seen: dict[str, int] = {}
         self._log = get_logger(kind=DocumentKind.DIRECTORY.value)
-        self.directory: Directory | None = None
-        self.deny = DenyList()
+        self._directory = FollowedDocument(gate, DIRECTORY, EVERYBODY)
+        self._deny = FollowedDocument(gate, DENY_LIST, EVERYBODY)
+        self._followed: dict[str, FollowedDocument[Any]] = {
+            names.KV_DENY_LIST: self._deny,
+            names.KV_DIRECTORY: self._directory,
+        }
         self.verify_keys = VerifyKeyring()
+
+    @property
+    def directory(self) -> Directory | None:
+        """The Directory in force, ``None`` before the first."""
+        return self._directory.current.body if self._directory.current else None
+
+    @property
+    def deny(self) -> DenyList:
+        """The deny list in force; empty before the first."""
+        return self._deny.current.body if self._deny.current else DenyList()
 
     async def reconcile(self) -> None:
         """Read what changed, pull the keys that are few, forget those that are over.
@@ -98,50 +111,36 @@ class DirectoryClient:
         self.verify_keys.prune(self._gate.clock.now(), self._profile.key_schedule, retention)
 
     async def refresh(self) -> None:
-        """Read Directory and deny list, if they changed.
+        """Read Directory and deny list; one that is refused does not hold up the other.
 
         Raises:
             SecretStoreUnavailableError: No node answered; what is in force stays.
             RejectedDocumentError: A document is refused; the one in force stays.
         """
-        is_changed = await self._refresh_deny()
-        is_changed = await self._refresh_directory() or is_changed
+        refused: RejectedDocumentError | None = None
+        is_changed = False
+        for path, document in self._followed.items():
+            try:
+                is_changed = await self._read(path, document) or is_changed
+            except RejectedDocumentError as error:
+                refused = error
         if is_changed:
             self._on_change()
+        if refused is not None:
+            raise refused
 
-    async def _refresh_directory(self) -> bool:
-        data = await self._changed(names.KV_DIRECTORY)
-        if data is None:
-            return False
-        found, version = await self._gate.accept(
-            data, DocumentKind.DIRECTORY, Directory, audience=EVERYBODY
-        )
-        self.directory = found
-        self._log.info("directory_changed", version=str(version), count=len(found.key_ids))
-        return True
-
-    async def _refresh_deny(self) -> bool:
-        data = await self._changed(names.KV_DENY_LIST)
-        if data is None:
-            return False
-        self.deny, version = await self._gate.accept(
-            data, DocumentKind.DENY_LIST, DenyList, audience=EVERYBODY
-        )
-        self._log.info("deny_list_changed", version=str(version))
-        return True
-
-    async def _changed(self, path: str) -> bytes | None:
-        """Return a document that was not looked at before."""
+    async def _read(self, path: str, document: FollowedDocument[Any]) -> bool:
         entry = await self._store.kv_get(path)
-        if entry is None or self._seen.get(path) == entry.cas:
-            return None
-        data = stored_document(entry, path)
-        self._seen[path] = entry.cas
-        return data
+        if entry is None or not await document.offer(stored_document(entry, path)):
+            return False
+        version = document.current.version if document.current else None
+        self._log.info("directory_document_changed", path=path, version=str(version))
+        return True
 
     def known_ids(self) -> frozenset[KeyId]:
         """Return the ids that the Directory lists."""
-        return frozenset(self.directory.key_ids) if self.directory else frozenset()
+        directory = self.directory
+        return frozenset(directory.key_ids) if directory else frozenset()
 
     async def _prefetch(self) -> None:
         """Pull listed keys that are not in hand, if they are few; more are pulled on demand."""
@@ -179,10 +178,11 @@ class DirectoryClient:
         raise UnknownKeyError("verify key is not in the directory", key_id=key_id)
 
     def _is_proven(self, entry: DirectoryEntry) -> bool:
-        if self.directory is None:
+        directory = self.directory
+        if directory is None:
             return False
         try:
-            check_entry(self.directory, entry)
+            check_entry(directory, entry)
         except RejectedDocumentError:
             return False
         return True

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from securetransport.adapters.files import ensure_private_dir
+from securetransport.adapters.files import LocalFiles, ensure_private_dir
 from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
-from securetransport.adapters.system import SystemClock
+from securetransport.adapters.system import SystemClock, SystemRandomness
 from securetransport.core.base.errors import ConfigError, SecureTransportError
 from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.member.account import application_account
@@ -56,6 +56,7 @@ class Metadata:
             on_call=StoreMetrics(registry).observe,
         )
         metrics = MetadataMetrics(registry)
+        authority = _keys_of(settings.authority.keys_file, _AUTHORITY_FIELD)
         signer = Signer(self._store, clock)
         document_store = DocumentStore(self._store, signer, clock)
         enrolled = EnrolledKeys(self._store, profile)
@@ -65,7 +66,7 @@ class Metadata:
             clock,
             profile,
             administrators=_keys_of(settings.acl.administrator_keys_file, _ACL_FIELD),
-            authority=_keys_of(settings.authority.keys_file, _AUTHORITY_FIELD),
+            authority=authority,
         )
         rotation_log = RotationLog()
         self._announcing = supervisor.Wakeup()
@@ -125,7 +126,15 @@ class Metadata:
         self.session = Session(
             settings,
             application_account(profile),
-            MemberPorts(self._store, NatsBus(), leaf_source, clock, boot_id=secrets.token_hex(16)),
+            MemberPorts(
+                store=self._store,
+                bus=NatsBus(),
+                leaf_source=leaf_source,
+                files=LocalFiles(),
+                keys=authority.lookup,
+                clock=clock,
+                randomness=SystemRandomness(),
+            ),
             registry,
             loops=self._loops,
         )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import timedelta
 
 from prometheus_client import CollectorRegistry
 
+from securetransport.adapters.files import LocalFiles
 from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
-from securetransport.adapters.system import SystemClock
+from securetransport.adapters.system import SystemClock, SystemRandomness
 from securetransport.adapters.tls import HandshakeProbe
+from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.member.account import system_account
 from securetransport.member.session import MemberPorts, Session
 from securetransport.runtime.main import App
@@ -39,11 +40,20 @@ async def build(settings: WatcherSettings, registry: CollectorRegistry) -> App:
         identity.service_id,
         identity.instance_id,
     )
+    keys = AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8"))
     loops = LoopMetrics(registry)
     session = Session(
         settings,
         system_account(settings.profile_value()),
-        MemberPorts(store, NatsBus(), leaf_source, clock, boot_id=secrets.token_hex(16)),
+        MemberPorts(
+            store=store,
+            bus=NatsBus(),
+            leaf_source=leaf_source,
+            files=LocalFiles(),
+            keys=keys.lookup,
+            clock=clock,
+            randomness=SystemRandomness(),
+        ),
         registry,
         loops=loops,
     )

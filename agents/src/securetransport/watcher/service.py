@@ -194,7 +194,7 @@ class Watcher:
         accepted = self._session.trust
         if accepted is None:
             return
-        wanted = trust.names(accepted.bundle)
+        wanted = trust.names(accepted.body)
         memory = self._memory[server].reload
         now = self._clock.monotonic()
         memory.note(accepted.version, now)

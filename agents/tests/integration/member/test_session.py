@@ -14,8 +14,9 @@ import pytest
 from nats.js.api import StreamConfig
 from prometheus_client import CollectorRegistry
 
+from securetransport.adapters.files import LocalFiles
 from securetransport.adapters.nats import NatsBus
-from securetransport.adapters.system import SystemClock
+from securetransport.adapters.system import SystemClock, SystemRandomness
 from securetransport.core.base import names
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import BusUnavailableError, RejectedDocumentError
@@ -110,7 +111,13 @@ class Stage:
             self.settings,
             application_account(PROFILE),
             MemberPorts(
-                self.authority.store, NatsBus(), self.leaf_source, SystemClock(), boot_id="0" * 32
+                store=self.authority.store,
+                bus=NatsBus(),
+                leaf_source=self.leaf_source,
+                files=LocalFiles(),
+                keys=self.authority.pinned.lookup,
+                clock=SystemClock(),
+                randomness=SystemRandomness(),
             ),
             CollectorRegistry(),
         )
@@ -218,7 +225,7 @@ async def test_new_trust_set_is_attested_without_a_new_connection(stage: Stage) 
 
     def is_attested() -> bool:
         held = stage.session.trust
-        return held is not None and held.bundle.digest == wanted and stage.session.is_admitted
+        return held is not None and held.body.digest == wanted and stage.session.is_admitted
 
     await stage.wait(is_attested, seconds=3)
     assert (await stage.attested())[-1].digest == wanted

@@ -27,6 +27,7 @@ from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.broker_policy import BrokerPolicy
 from securetransport.core.formats.trust_bundle import EpochState
 from securetransport.core.trust import bundle as trust
+from securetransport.core.trust.documents import Question, accept
 from servers import OpenBao, free_ports, wait_until
 
 ACL = """
@@ -172,15 +173,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
 def test_without_a_bus_the_first_epoch_becomes_active(authority: Authority) -> None:
     record = authority.record()
     assert record.active is not None
-    accepted = trust.accept_trust(
-        authority.document("trust/bundle"),
+    question = Question(
+        documents.EVERYBODY,
         authority.keys().lookup,
-        at=datetime.now(UTC),
-        newest=None,
+        datetime.now(UTC),
         skew=timedelta(seconds=1),
     )
-    assert accepted.bundle.active is not None
-    assert all(not x509.describe(der).uri_sans for der in trust.anchors(accepted.bundle))
+    accepted = accept(authority.document("trust/bundle"), trust.TRUST_BUNDLE, question)
+    assert accepted.body.active is not None
+    assert all(not x509.describe(der).uri_sans for der in trust.anchors(accepted.body))
 
 
 def test_only_the_active_issuer_may_sign(authority: Authority) -> None:

@@ -1,12 +1,10 @@
-"""Which TrustBundle is in force: the rules by which a receiver accepts one, in the order applied.
+"""Trust sets: what a verifier makes of one, and what a receiver demands of its content.
 
-1. The document is signed by a pinned authority key, is a trust bundle, and is for everybody.
-2. Its version is not lower than the highest ever accepted (kept across restarts by the caller).
-3. It has not expired when it arrives. One in force that expires later stays in force, because its
-   issuers carry their own end; it is reported as stale.
-4. Every entry is consistent: fingerprint, common name and times are those of its certificate, the
+:data:`TRUST_BUNDLE` is accepted by :func:`securetransport.core.trust.documents.accept`, and then:
+
+1. Every entry is consistent: fingerprint, common name and times are those of its certificate, the
    certificate is a CA, epochs rise, and the digest is the one of the certificates.
-5. No certificate is self-issued: a root in the set would make every intermediate acceptable.
+2. No certificate is self-issued: a root in the set would make every intermediate acceptable.
 
 Source: docs/architecture.md, "Trust".
 """
@@ -14,20 +12,16 @@ Source: docs/architecture.md, "Trust".
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-
-from pydantic import ValidationError
+from typing import Final
 
 from securetransport.core.base.errors import MalformedMessageError, RejectedDocumentError
 from securetransport.core.crypto import x509
-from securetransport.core.formats.body import DocumentKind, Version
-from securetransport.core.formats.documents import SignedDocument, decode, verify_document
+from securetransport.core.formats.body import DocumentKind
 from securetransport.core.formats.trust_bundle import TRUSTED_STATES, TrustBundle, TrustedIssuer
+from securetransport.core.trust.documents import Accepted, DocumentType
 
-PublicKeyLookup = Callable[[str], tuple[str, bytes]]
-EVERYBODY = "all"
 _ISSUER_MARGIN = timedelta(seconds=2)
 _SHORTEST_LEAF = timedelta(seconds=3)
 
@@ -63,71 +57,7 @@ def fitting_ttl(longest: timedelta, bundle: TrustBundle | None, now: datetime) -
     return min(longest, left) if left >= _SHORTEST_LEAF else longest
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedTrust:
-    """A TrustBundle that passed every rule.
-
-    Attributes:
-        bundle: Its body.
-        version: Its version.
-        not_after: When the document, not its issuers, expires.
-    """
-
-    bundle: TrustBundle
-    version: Version
-    not_after: datetime
-
-    def is_stale(self, at: datetime) -> bool:
-        """Tell whether the authority should have sent a newer document by ``at``."""
-        return at >= self.not_after
-
-
-def accept_trust(
-    data: bytes,
-    keys: PublicKeyLookup,
-    *,
-    at: datetime,
-    newest: Version | None,
-    skew: timedelta = timedelta(0),
-) -> AcceptedTrust:
-    """Apply the rules above to an encoded document.
-
-    Args:
-        data: The encoded SignedDocument.
-        keys: Finds a pinned authority key by its id.
-        at: Now.
-        newest: Highest version ever accepted; an equal one is accepted again.
-        skew: Accepted disagreement of clocks.
-
-    Raises:
-        RejectedDocumentError: A rule is broken; the message says which.
-    """
-    document = _decode(data)
-    body = verify_document(
-        document,
-        keys,
-        kind=DocumentKind.TRUST_BUNDLE,
-        audience=EVERYBODY,
-        at=at,
-        newest=newest,
-        skew=skew,
-    )
-    try:
-        bundle = TrustBundle.from_bytes(body)
-    except ValidationError as err:
-        raise RejectedDocumentError("trust bundle has an invalid body", problem=str(err)) from err
-    _check_entries(bundle)
-    return AcceptedTrust(bundle=bundle, version=document.version, not_after=document.not_after)
-
-
-def _decode(data: bytes) -> SignedDocument:
-    try:
-        return decode(data)
-    except MalformedMessageError as err:
-        raise RejectedDocumentError("trust bundle is not a signed document") from err
-
-
-def _check_entries(bundle: TrustBundle) -> None:
+def _check_entries(bundle: TrustBundle, _audience: str) -> None:
     epochs = [entry.epoch for entry in bundle.issuers]
     if epochs != sorted(set(epochs)):
         raise RejectedDocumentError("trust bundle does not list rising epochs", epochs=epochs)
@@ -160,3 +90,8 @@ def _check_entry(entry: TrustedIssuer) -> None:
         raise RejectedDocumentError(
             "trust bundle entry names another epoch than its certificate", epoch=entry.epoch
         )
+
+
+TRUST_BUNDLE: Final = DocumentType(DocumentKind.TRUST_BUNDLE, TrustBundle, _check_entries)
+
+AcceptedTrust = Accepted[TrustBundle]
