@@ -13,6 +13,7 @@ from securetransport.core.formats.body import Version
 from securetransport.core.formats.trust_bundle import EpochState, TrustBundle, TrustedIssuer
 from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import AcceptedTrust
+from securetransport.core.trust.documents import Accepted
 
 KEY_ID = "authority-signing:v1"
 
@@ -50,7 +51,7 @@ def bundle(*epochs: int, active: int) -> TrustBundle:
 def accepted(*epochs: int, active: int, counter: int = 1) -> AcceptedTrust:
     """Return a trust set as a member holds it."""
     end = datetime.now(UTC) + timedelta(hours=1)
-    return AcceptedTrust(bundle(*epochs, active=active), Version(counter=counter), end)
+    return Accepted(bundle(*epochs, active=active), Version(counter=counter), end)
 
 
 @cache

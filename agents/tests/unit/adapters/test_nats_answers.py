@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import nats.aio.client
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from securetransport.adapters.nats import NatsConnection, direct
@@ -113,6 +113,7 @@ def test_direct_answer_keeps_the_senders_headers_and_six_decimals() -> None:
     st.text()
     | st.lists(NUMBER | st.text(), max_size=12).map(lambda rest: ".".join(["$JS", "ACK", *rest]))
 )
+@example("$JS.ACK.....0.0..0")
 def test_any_reply_subject_is_read_or_belongs_to_no_stream(reply: str) -> None:
     facts = delivery_of(reply)
     assert facts is None or 0 <= facts.stream_sequence < 2**64

@@ -76,7 +76,8 @@ class FakeLeafSource:
     failures: list[SecureTransportError] = field(default_factory=list)
     count: int = 0
 
-    async def issue(self) -> TlsIdentity:
+    async def issue(self, life: timedelta) -> TlsIdentity:
+        del life  # these tests say how long one lives
         if self.failures:
             raise self.failures.pop(0)
         self.count += 1

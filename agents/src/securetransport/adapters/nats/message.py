@@ -15,6 +15,8 @@ Publish = Callable[[str, bytes], Awaitable[None]]
 
 _UNIX_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ACK_PREFIX: Final = "$JS.ACK."
+# The short form; the one with domain and account hash; the same with a random token behind.
+_TOKENS: Final = frozenset({9, 11, 12})
 _HEADER_START: Final = len(b"NATS/1.0\r\n\r\n")
 _HEADER_LINE: Final = len(b": \r\n")
 
@@ -55,7 +57,7 @@ def parse_ack_subject(reply: str) -> DeliveryFacts:
         MalformedMessageError: Not an acknowledgement subject.
     """
     tokens = reply.split(".")
-    if not reply.startswith(_ACK_PREFIX) or len(tokens) < 9:
+    if not reply.startswith(_ACK_PREFIX) or len(tokens) not in _TOKENS:
         raise MalformedMessageError("message did not come from a stream", reply=reply)
     if len(tokens) > 9:
         tokens = tokens[:2] + tokens[4:]
