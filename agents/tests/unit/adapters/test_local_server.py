@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,11 @@ def test_process_is_known_by_the_name_of_its_program(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         (tmp_path / "pid").write_text(f"{child.pid}\n")
-        assert LocalServer(tmp_path / "pid", sys.executable).is_running()
+        server = LocalServer(tmp_path / "pid", sys.executable)
+        end = time.monotonic() + 10
+        while not server.is_running() and time.monotonic() < end:
+            time.sleep(0.01)  # for a moment after its start a process shows no arguments
+        assert server.is_running()
         assert not LocalServer(tmp_path / "pid", "/usr/bin/other").is_running()
     finally:
         child.kill()
