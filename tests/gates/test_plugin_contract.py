@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,3 +104,28 @@ def test_modules_are_documentation_options_and_one_call() -> None:
         assert isinstance(last.value, ast.Call), path.name
         assert ast.unparse(last.value.func) in ("run_local", "run_remote"), path.name
         assert "ansible.module_utils" not in path.read_text(encoding="utf-8"), path.name
+
+
+@pytest.mark.parametrize(
+    ("library", "module", "constant"),
+    [
+        ("securetransport", "_core", "_MINIMUM"),
+        ("hvac", "_openbao/client", "_MINIMUM_HVAC"),
+        ("supervisor", "_local/supervisor", "_MINIMUM"),
+    ],
+)
+def test_the_least_version_of_a_library_is_the_same_in_code_and_documentation(
+    library: str, module: str, constant: str
+) -> None:
+    text = (PLUGINS / "module_utils" / f"{module}.py").read_text(encoding="utf-8")
+    least = re.search(rf'^{constant}: Final = "([0-9.]+)"$', text, re.MULTILINE)
+    assert least is not None
+    places = [*(PLUGINS / "modules").glob("*.py"), *(PLUGINS / "doc_fragments").glob("*.py")]
+    said = {
+        version
+        for path in (*places, ROOT / "meta" / "ee-requirements.txt")
+        for version in re.findall(
+            rf"^(?:  - )?{library} ?>= ?([0-9.]+)", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+    assert said == {least[1]}

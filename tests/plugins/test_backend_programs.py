@@ -7,7 +7,7 @@ import shlex
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from module_utils._errors import PlatformError
 from module_utils._local.programs import ProgramSpec
@@ -54,6 +54,13 @@ def test_another_digest_is_another_file() -> None:
     st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"])), min_size=1),
     st.text(st.characters(codec="ascii")),
 )
+@example(["a ;b"], "")
+@example(["a #b"], "")
+@example(["a\nb"], "")
+@example(["100%%"], "100%%")
+@example([], 'x"y')
+@example([], "'x'")
+@example([], "a,b=c")
 def test_command_and_variables_arrive_as_they_were_or_are_refused(
     command: list[str], variable: str
 ) -> None:

@@ -32,7 +32,7 @@ def test_a_duration_is_whole_seconds(text: object, value: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ten", "-1", "1.5", 1.5, True, None, "s", "1 h", "1w", "²", "٣", "1h\n2m", [], {}],
+    ["", "ten", "-1", "1.5", 1.5, True, None, "s", "1 h", "1w", "²", "٣", "٣s", "1h\n2m", [], {}],
 )
 def test_anything_else_is_no_duration(text: object) -> None:
     with pytest.raises(PlatformError) as caught:
