@@ -150,8 +150,8 @@ async def test_servers_list_connections_by_the_hash_of_their_certificate(bench: 
     assert listed["server"]["name"] == "nats-1"
     found = {entry["name"]: entry for entry in listed["data"]["connections"]}
     assert credentials.identity is not None
-    (certificate,) = found["sender/1"]["tls_peer_certs"]
-    assert certificate["cert_sha256"].lower() == credentials.identity.fingerprint
+    leaf = found["sender/1"]["tls_peer_certs"][0]
+    assert leaf["cert_sha256"].lower() == credentials.identity.fingerprint
     assert found["sender/1"]["authorized_user"].endswith("/sender")
     assert found["watcher/1"]["account"] == "SYS"
 

@@ -62,7 +62,7 @@ class NatsBus:
         link = connection.link
         client = link.client
         # nats-py has no option for the transport; see transport.py for why it must be another one.
-        client._transport = QuickTransport()  # type: ignore[no-untyped-call]  # noqa: SLF001
+        client._transport = QuickTransport()  # noqa: SLF001
         try:
             async with asyncio.timeout(limits.connect):
                 await client.connect(

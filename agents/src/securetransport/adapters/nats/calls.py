@@ -24,7 +24,6 @@ from securetransport.core.ports.bus import (
     StoredMessage,
 )
 
-_NO_RESPONDERS: Final = {"Status": "503"}
 _MAX_LISTED: Final = 1000
 """Most messages that one request for a list returns; the server allows 1024."""
 
@@ -66,7 +65,7 @@ class Calls:
                     answer = await future
         except TimeoutError as error:
             raise BusUnavailableError("no answer in time", subject=subject) from error
-        if dict(answer.headers) == _NO_RESPONDERS:
+        if direct.is_nobody(answer.data, answer.headers):
             raise BusUnavailableError("nobody listens", subject=subject)
         return answer
 

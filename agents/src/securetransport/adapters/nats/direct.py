@@ -39,6 +39,11 @@ def is_end(headers: Mapping[str, str]) -> bool:
     return _status(headers) in {_END_OF_BATCH, _NOT_FOUND}
 
 
+def is_nobody(data: bytes, headers: Mapping[str, str]) -> bool:
+    """Tell whether an answer says that nobody listens where the request went."""
+    return not data and _status(headers) == _NO_RESPONDERS
+
+
 def _status(headers: Mapping[str, str]) -> str | None:
     """Return the server's status; a stored message has none, whatever its sender wrote."""
     return None if _SERVER_HEADERS[0] in headers else headers.get("Status")
@@ -54,7 +59,7 @@ def parse(data: bytes, headers: Mapping[str, str], stream: str) -> StoredMessage
     if status == _NOT_FOUND:
         return None
     if _SERVER_HEADERS[0] not in headers:
-        if status == _NO_RESPONDERS:
+        if is_nobody(data, headers):
             raise BusUnavailableError("nobody listens", stream=stream)
         reason = headers.get("Description", status)
         raise BusUnavailableError("direct read refused", stream=stream, reason=reason)

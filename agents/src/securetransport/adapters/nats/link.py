@@ -129,13 +129,15 @@ class NatsLink:
             self._abandon()
 
     def _abandon(self) -> None:
-        """Give the socket back, and the servers, whatever nats-py believes its state is."""
+        """Take the socket and the servers away, whatever nats-py believes its state is.
+
+        A reconnect that swallowed its cancellation would go on for ever; it finds neither now.
+        """
         client = self.client
-        # A reconnect that swallowed its cancellation would go on for ever: it finds no server now.
         client._server_pool.clear()  # noqa: SLF001  # nats-py has no call for it
         transport = client._transport  # noqa: SLF001  # close() skips it after a failed connect
         if isinstance(transport, QuickTransport):
-            transport.abort()
+            transport.end()
 
     def _emit(self, kind: BusEventKind, detail: str = "") -> None:
         if self._on_event is not None:

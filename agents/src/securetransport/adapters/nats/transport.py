@@ -4,6 +4,10 @@ Why it exists: nats-py waits for the peer's TLS close-notify, up to 30 s, before
 server. A paused or partitioned server never answers, so a reconnect would take half a minute. And a
 TLS connection that is closed while data is on its way raises ``SSLError`` in ``wait_closed``, which
 says nothing about the connection that is gone anyway.
+
+And it can be ended for good: a reconnect of nats-py that swallowed its cancellation goes on though
+its client was closed (measured: 57 of 240 clients that were closed while they reconnected), would
+hammer the servers for ever, and could even come up again. It gets no connection from here any more.
 """
 
 from __future__ import annotations
@@ -31,9 +35,19 @@ class _TlsReaderProtocol(asyncio.StreamReaderProtocol):
 class QuickTransport(TcpTransport):
     """TCP, upgraded to TLS by the client; a close takes at most a fraction of a second."""
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._is_over = False
+
     def __bool__(self) -> bool:
         """Return true always: nats-py replaces a transport that is false by its own."""
         return True
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        """Connect, unless it was ended."""
+        self._check_over()
+        await super().connect(uri, buffer_size, connect_timeout)
+        self._check_over()
 
     async def connect_tls(
         self,
@@ -61,16 +75,31 @@ class QuickTransport(TcpTransport):
             raise ConnectionResetError("connection closed during the TLS handshake")
         self._io_reader = reader
         self._io_writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        self._check_over()
 
     async def wait_closed(self) -> None:
-        """Wait for the close, but not for a peer that does not answer."""
+        """Wait for the close, but not for a peer that does not answer.
+
+        The wait is left alone when it is late, and ended by the abort: to cancel it would let every
+        later wait for the same close look cancelled.
+        """
         if self._io_writer is None:
             return
-        try:
-            await asyncio.wait_for(self._io_writer.wait_closed(), 2 * _SHUTDOWN_SECONDS)
-        except (OSError, TimeoutError):
-            # The connection is being given up; how its end looked like changes nothing.
+        closing = asyncio.ensure_future(self._io_writer.wait_closed())
+        closing.add_done_callback(_seen)
+        done, _ = await asyncio.wait({closing}, timeout=2 * _SHUTDOWN_SECONDS)
+        if not done:
             self.abort()
+
+    def end(self) -> None:
+        """Give the socket back, and never connect again."""
+        self._is_over = True
+        self.abort()
+
+    def _check_over(self) -> None:
+        if self._is_over:
+            self.abort()
+            raise ConnectionAbortedError("connection was closed by its owner")
 
     def abort(self) -> None:
         """Give the socket back at once; what was not sent is lost.
@@ -82,3 +111,9 @@ class QuickTransport(TcpTransport):
             self._io_writer.transport.abort()
         if self._bare_io_writer is not None:
             self._bare_io_writer.transport.abort()
+
+
+def _seen(closing: asyncio.Future[None]) -> None:
+    """Take the result: the connection is given up; how its end looked changes nothing."""
+    if not closing.cancelled():
+        closing.exception()

@@ -19,7 +19,6 @@ from securetransport.core.acl.compile.broker import EXPORTED_SERVICES, EXPORTED_
 from securetransport.core.acl.subjects import contains
 from securetransport.testing.bus.frames import Frame
 
-NO_RESPONDERS: Final = {"Status": "503"}
 _MAX_MAPPED: Final = 10_000
 
 
@@ -118,7 +117,9 @@ class Accounts:
         elif frame.subject in EXPORTED_SERVICES:
             is_taken = self._ask_system(frame) or is_taken
         if not is_taken and frame.reply:
-            account.route(Frame(frame.reply, headers=NO_RESPONDERS))
+            account.route(
+                Frame(frame.reply, headers={"Status": "503", "Nats-Subject": frame.subject})
+            )
 
     def _from_system(self, frame: Frame) -> bool:
         """Deliver in the other account what is exported or answers one of its requests (rule 3)."""
