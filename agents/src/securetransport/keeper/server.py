@@ -7,13 +7,24 @@ probe is a TLS handshake without a certificate.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 from securetransport.core.base.errors import SecureTransportError
 from securetransport.core.decisions.server_files import FilesInForce, PortView, ServerView
-from securetransport.core.ports import Files, PortKind, ServerControl, TlsProbe
+from securetransport.core.ports import (
+    Clock,
+    Files,
+    PortKind,
+    Randomness,
+    ServerControl,
+    TlsProbe,
+)
 from securetransport.keeper.generations import BROKER, TLS_PATHS, Generation
-from securetransport.keeper.settings import ServerSection
+from securetransport.keeper.settings import KeeperSettings
+from securetransport.keeper.step_backoff import StepBackoff
+from securetransport.keeper.telemetry import KeeperTelemetry
+from securetransport.runtime.logs import get_logger
 from securetransport.runtime.sections import host_and_port
 
 _POLL_SECONDS: Final = 0.03
@@ -31,24 +42,88 @@ class FilesRefusedError(SecureTransportError):
     """The server's own check refused the files."""
 
 
+@dataclass(frozen=True, slots=True)
+class ServerPorts:
+    """What the server is reached by."""
+
+    control: ServerControl
+    tls: TlsProbe
+    files: Files
+    clock: Clock
+    randomness: Randomness
+
+
 class KeptServer:
-    """One NATS server of this machine (or of this pod)."""
+    """One NATS server of this machine (or of this pod).
+
+    Attributes:
+        view: What it showed when it was last looked at.
+        is_reload_owed: Files were replaced and it was not told since.
+    """
 
     def __init__(
-        self, settings: ServerSection, control: ServerControl, tls: TlsProbe, files: Files
+        self, settings: KeeperSettings, ports: ServerPorts, telemetry: KeeperTelemetry
     ) -> None:
-        self._settings = settings
-        self._control = control
-        self._tls = tls
-        self._files = files
+        self._settings = settings.server
+        self._timing = settings.timing
+        self._control = ports.control
+        self._tls = ports.tls
+        self._files = ports.files
+        self._clock = ports.clock
+        self._telemetry = telemetry
+        self._hold = StepBackoff(ports.clock, ports.randomness)
+        self._log = get_logger(server=settings.server.name)
+        self._viewed_at: float | None = None
+        self.view = ServerView(is_running=False)
+        self.is_reload_owed = False
 
-    def is_running(self) -> bool:
-        """Tell whether its process lives."""
-        return self._control.is_running()
+    @property
+    def may_reload(self) -> bool:
+        """Whether no failed reload asks for a pause."""
+        return self._hold.is_over
 
-    def signal_reload(self) -> bool:
-        """Tell the server to read its files again; returns whether there was one to tell."""
-        return self._control.signal_reload()
+    def owe_reload(self) -> None:
+        """Note that its files were replaced."""
+        self.is_reload_owed = True
+        self._hold.done()
+
+    async def look_if_due(self, files: FilesInForce | None) -> None:
+        """Look at it if it is not known to be right, or from time to time."""
+        now = self._clock.monotonic()
+        is_settled = (
+            files is not None
+            and self._viewed_at is not None
+            and self.view.serves(files)
+            and now - self._viewed_at < self._timing.probe_every_seconds
+            and self._control.is_running()
+        )
+        if not is_settled:
+            self.view = await self.look()
+            self._viewed_at = now
+
+    async def reload(self, generation: Generation) -> None:
+        """Tell it to read its files again, and look whether it did."""
+        began = self._clock.monotonic()
+        if not self._control.signal_reload():
+            self._telemetry.reloads.labels("no_process").inc()
+            self._viewed_at = None
+            self.is_reload_owed = False  # a server that starts now reads the new files
+            return
+        files = generation.facts
+        self.view = await self.wait_until_served(files, self._timing.reload_wait_seconds)
+        self._viewed_at = self._clock.monotonic()
+        seconds = round(self._viewed_at - began, 3)
+        if self.view.shows(files):
+            self.is_reload_owed = False
+            self._hold.done()
+            self._telemetry.reloads.labels("done").inc()
+            self._log.info("server_reloaded", count=generation.number, seconds=seconds)
+            return
+        self._hold.failed()
+        self._telemetry.reloads.labels("not_taken").inc()
+        problem = await self._control.problem_of(self._settings.config_file)
+        reason = problem or self.view.difference(files)
+        self._log.error("reload_not_taken", reason=reason, seconds=seconds)
 
     async def look(self) -> ServerView:
         """Probe the ports of a running server."""
@@ -85,10 +160,6 @@ class KeptServer:
         self._files.remove(path)
         if problem is not None:
             raise FilesRefusedError("new files are refused by the server's check", reason=problem)
-
-    async def problem_of_config(self) -> str | None:
-        """Return what the server's program finds wrong with its configuration, if anything."""
-        return await self._control.problem_of(self._settings.config_file)
 
     async def _port(self, address: str | None, kind: PortKind) -> PortView | None:
         if address is None:

@@ -19,7 +19,6 @@ from securetransport.core.decisions.server_files import (
     FilesInForce,
     LeafNeed,
     Observation,
-    ServerView,
     Step,
     Wait,
     Wanted,
@@ -50,7 +49,7 @@ from securetransport.keeper.material import (
     wanted_of,
 )
 from securetransport.keeper.ready import ReadyFile
-from securetransport.keeper.server import FilesRefusedError, KeptServer
+from securetransport.keeper.server import FilesRefusedError, KeptServer, ServerPorts
 from securetransport.keeper.settings import KeeperSettings
 from securetransport.keeper.statements import ServerOrder, Statements
 from securetransport.keeper.step_backoff import StepBackoff
@@ -87,7 +86,11 @@ class Keeper:
         self._telemetry = telemetry
         self._log = get_logger(server=self._name)
         files, managed = ports.files, settings.server.managed_dir
-        self._server = KeptServer(settings.server, ports.server, ports.tls, files)
+        self._server = KeptServer(
+            settings,
+            ServerPorts(ports.server, ports.tls, files, ports.clock, ports.randomness),
+            telemetry,
+        )
         self._generations = Generations(managed, files)
         self._ready_file = ReadyFile(files, managed, self._name, ports.clock)
         self._statements = Statements(ports.store, self._name)
@@ -113,11 +116,8 @@ class Keeper:
         self._generation: Generation | None = None
         self._leaf: LeafMaterial | None = None
         self._renew_at_monotonic: float | None = None
-        self._view = ServerView(is_running=False)
-        self._viewed_at: float | None = None
-        self._is_reload_owed = False
-        holds = (StepBackoff(self._clock, ports.randomness) for _ in range(3))
-        self._issue_hold, self._write_hold, self._reload_hold = holds
+        self._issue_hold = StepBackoff(self._clock, ports.randomness)
+        self._write_hold = StepBackoff(self._clock, ports.randomness)
         self._refused_content = ""
         self._away_since: float | None = None
         self._waits_for: str | None = "the first round"
@@ -214,7 +214,7 @@ class Keeper:
         content = content_digest(files) if files else None
         self._generation = self._generations.current()
         facts = self._generation.facts if self._generation else None
-        await self._look(facts)
+        await self._server.look_if_due(facts)
         leaf = self._leaf.facts if self._leaf else None
         active = wanted.bundle.active if wanted else None
         is_moving = leaf is not None and active is not None and leaf.epoch != active
@@ -225,14 +225,14 @@ class Keeper:
             leaf=leaf,
             in_force=facts,
             wanted_content=content,
-            server=self._view,
+            server=self._server.view,
             attested=self._statements.own,
             is_renewal_due=self._is_renewal_due(),
             may_move=self._is_turn,
             may_issue=self._issue_hold.is_over and self._away_since is None,
             may_write=content != self._refused_content or self._write_hold.is_over,
-            may_reload=self._reload_hold.is_over,
-            is_reload_owed=self._is_reload_owed,
+            may_reload=self._server.may_reload,
+            is_reload_owed=self._server.is_reload_owed,
             attest_every=timedelta(seconds=self._settings.timing.attest_every_seconds),
         )
 
@@ -240,20 +240,6 @@ class Keeper:
         """Tell whether the leaf's time has come by the monotonic clock, which never jumps."""
         due = self._renew_at_monotonic
         return due is not None and self._clock.monotonic() >= due
-
-    async def _look(self, facts: FilesInForce | None) -> None:
-        """Probe the server if it is not known to be right, or from time to time."""
-        now = self._clock.monotonic()
-        is_settled = (
-            facts is not None
-            and self._viewed_at is not None
-            and self._view.serves(facts)
-            and now - self._viewed_at < self._settings.timing.probe_every_seconds
-            and self._server.is_running()
-        )
-        if not is_settled:
-            self._view = await self._server.look()
-            self._viewed_at = now
 
     # --- act ----------------------------------------------------------------------------------
 
@@ -267,7 +253,8 @@ class Keeper:
             case server_files.NoteVersions():
                 self._note_versions()
             case server_files.ReloadServer():
-                await self._reload()
+                if self._generation is not None:
+                    await self._server.reload(self._generation)
             case server_files.Attest():
                 return await self._attest(is_served=step.is_served)
             case Wait():
@@ -326,8 +313,7 @@ class Keeper:
             return
         self._write_hold.done()
         self._generation = generation
-        self._is_reload_owed = True
-        self._reload_hold.done()
+        self._server.owe_reload()
         self._telemetry.generations.inc()
         self._log.info(
             "files_written",
@@ -365,32 +351,6 @@ class Keeper:
         )
         self._generations.note(generation, facts)
 
-    async def _reload(self) -> None:
-        generation = self._generation
-        if generation is None:
-            return
-        began = self._clock.monotonic()
-        if not self._server.signal_reload():
-            self._telemetry.reloads.labels("no_process").inc()
-            self._viewed_at = None
-            self._is_reload_owed = False  # a server that starts now reads the new files
-            return
-        wait = self._settings.timing.reload_wait_seconds
-        self._view = await self._server.wait_until_served(generation.facts, wait)
-        self._viewed_at = self._clock.monotonic()
-        seconds = round(self._viewed_at - began, 3)
-        if self._view.shows(generation.facts):
-            self._is_reload_owed = False
-            self._reload_hold.done()
-            self._telemetry.reloads.labels("done").inc()
-            self._log.info("server_reloaded", count=generation.number, seconds=seconds)
-            return
-        self._reload_hold.failed()
-        self._telemetry.reloads.labels("not_taken").inc()
-        problem = await self._server.problem_of_config()
-        reason = problem or self._view.difference(generation.facts)
-        self._log.error("reload_not_taken", reason=reason, seconds=seconds)
-
     async def _attest(self, *, is_served: bool) -> bool:
         if self._generation is None or self._away_since is not None:
             self._rest("OpenBao")
@@ -426,7 +386,7 @@ class Keeper:
         at, generation = self._clock.now(), self._generation
         facts = generation.facts if generation else None
         self._telemetry.observe_leaf(facts.leaf.not_after if facts else None, at)
-        self._telemetry.is_served.set(int(facts is not None and self._view.serves(facts)))
+        self._telemetry.is_served.set(int(facts is not None and self._server.view.serves(facts)))
         away = self._away_since
         self._telemetry.openbao_away_seconds.set(
             self._clock.monotonic() - away if away is not None else 0

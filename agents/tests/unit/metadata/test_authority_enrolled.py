@@ -63,10 +63,13 @@ async def test_an_enrolment_that_says_something_else_than_its_path_is_left_out(
     assert keys.keys == ()
 
 
-async def test_an_enrolment_signed_by_another_key_is_left_out(desk: Desk) -> None:
+@pytest.mark.parametrize("proof", [None, "\u00e4", "AAA", ""])
+async def test_an_enrolment_signed_by_another_key_is_left_out(
+    desk: Desk, proof: str | None
+) -> None:
     member = Enrolled(GATEKEEPER, desk.clock)
-    value = member.value()
-    value["proof"] = Enrolled(GATEKEEPER, desk.clock, generate_signing_key()).value()["proof"]
+    value, other = member.value(), Enrolled(GATEKEEPER, desk.clock, generate_signing_key())
+    value["proof"] = other.value()["proof"] if proof is None else proof
     path = names.kv_enrolled_key(GATEKEEPER, member.key.key_id)
     await desk.store.kv_put(path, value, cas=0)
     keys = keys_of(desk)
