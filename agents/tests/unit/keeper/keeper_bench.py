@@ -68,6 +68,7 @@ class FakeLeafSource:
         life: Of a leaf, from now.
         failures: Errors to raise, one per call, before anything else.
         count: How many were issued.
+        asked: Every life that was asked for.
     """
 
     epoch: int = 1
@@ -75,9 +76,10 @@ class FakeLeafSource:
     service: str = "nats"
     failures: list[SecureTransportError] = field(default_factory=list)
     count: int = 0
+    asked: list[timedelta] = field(default_factory=list)
 
     async def issue(self, life: timedelta) -> TlsIdentity:
-        del life  # these tests say how long one lives
+        self.asked.append(life)
         if self.failures:
             raise self.failures.pop(0)
         self.count += 1
