@@ -42,9 +42,9 @@ class Issuer:
     certificate: x509.Certificate
 
     @classmethod
-    def make(cls, epoch: int) -> Issuer:
+    def make(cls, epoch: int, at: datetime | None = None) -> Issuer:
         root, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-        now = datetime.now(UTC)
+        now = at or datetime.now(UTC)
         subject = issuer_common_name(EpochNumber(epoch), hashlib.sha256(_spki(key)).hexdigest())
         certificate = (
             x509.CertificateBuilder()
@@ -68,9 +68,15 @@ class Issuer:
     def pem(self) -> str:
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def leaf(self, service: str, replica: str = "1", life: timedelta | None = None) -> TlsIdentity:
+    def leaf(
+        self,
+        service: str,
+        replica: str = "1",
+        life: timedelta | None = None,
+        at: datetime | None = None,
+    ) -> TlsIdentity:
         key = ec.generate_private_key(ec.SECP256R1())
-        now = datetime.now(UTC)
+        now = at or datetime.now(UTC)
         names: list[x509.GeneralName] = [
             x509.UniformResourceIdentifier(f"spiffe://{TRUST_DOMAIN}/{service}"),
             x509.DNSName("localhost"),

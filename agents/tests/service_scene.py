@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from securetransport.adapters.files import LocalFiles
 from securetransport.adapters.system import SystemClock
 from securetransport.core.acl import Acl, bundle_rules, load_acl, topic_rules
 from securetransport.core.base import names
 from securetransport.core.base.errors import BusUnavailableError
-from securetransport.core.base.names import ServiceId, instance_id, service_of
-from securetransport.core.base.profile import PROFILES
+from securetransport.core.base.names import ServiceId, instance_id
+from securetransport.core.base.profile import PROFILES, Profile
 from securetransport.core.crypto import signing
+from securetransport.core.decisions.member.leaf import HeldLeaf
 from securetransport.core.decisions.topic_keys import keys_for
 from securetransport.core.formats import documents
 from securetransport.core.formats.authority_keys import AuthorityKeys
@@ -25,7 +27,7 @@ from securetransport.core.formats.body import Document, DocumentKind, Version
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.directory import VerifyKey
 from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey
-from securetransport.core.ports.bus import Connection
+from securetransport.core.ports import BusEvent, Clock, Connection, Files
 from securetransport.core.trust.directory import build_directory
 from securetransport.documents.gate import DocumentGate
 from securetransport.documents.versions import VersionStore
@@ -34,9 +36,9 @@ from securetransport.member.telemetry import SessionTelemetry
 from securetransport.messages.bundle import BundleClient
 from securetransport.messages.consumer import Consumer, Handler
 from securetransport.messages.directory import DirectoryClient
-from securetransport.messages.keys import MessageKeys
+from securetransport.messages.keys import ReceiverKeys, SenderKeys
 from securetransport.messages.ledger import Ledger
-from securetransport.messages.publisher import Publisher
+from securetransport.messages.publisher import Offload, Publisher
 from securetransport.messages.settings import MessagesSection
 from securetransport.messages.telemetry import MessageTelemetry
 from securetransport.testing import FakeSecretStore
@@ -61,8 +63,9 @@ TOPIC = "auth.requests"
 class Authority:
     """Signs documents with a key of its own and puts them into the store."""
 
-    def __init__(self) -> None:
-        self.clock = SystemClock()
+    def __init__(self, clock: Clock | None = None, profile: Profile = PROFILE) -> None:
+        self.profile = profile
+        self.clock = clock or SystemClock()
         self.store = FakeSecretStore(self.clock)
         self.acl: Acl = load_acl(ACL_TEXT)
         self._key = signing.generate_signing_key()
@@ -81,6 +84,11 @@ class Authority:
 
     async def publish(self, *, deny: DenyList | None = None) -> None:
         """Publish directory, bundles and deny list from what is enrolled now."""
+        await self.publish_directory()
+        await self._post(names.KV_DENY_LIST, DocumentKind.DENY_LIST, deny or DenyList())
+        await self.publish_bundles()
+
+    async def publish_directory(self) -> None:
         keys = await self._enrolled()
         policies = {topic: (rule.digest,) for topic, rule in topic_rules(self.acl).items()}
         built = build_directory(keys, policies, {key.epoch for key in keys})
@@ -89,12 +97,10 @@ class Authority:
                 names.kv_directory_entry(key_id), {"entry": entry.model_dump(mode="json")}
             )
         await self._post(names.KV_DIRECTORY, DocumentKind.DIRECTORY, built.directory)
-        await self._post(names.KV_DENY_LIST, DocumentKind.DENY_LIST, deny or DenyList())
-        await self.publish_bundles()
 
     async def publish_bundles(self) -> None:
         now = self.clock.now()
-        epoch = PROFILE.key_schedule.number_at(now)
+        epoch = self.profile.key_schedule.number_at(now)
         every = [
             TopicKey(
                 topic=topic,
@@ -164,26 +170,33 @@ class Party:
 
     authority: Authority
     service: ServiceId
-    home: Path
+    ledger: Ledger
+    files: Files
+    offload: Offload = asyncio.to_thread
     connection: Connection | None = None
+    leaf: HeldLeaf | None = None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    limits: MessagesSection = field(default_factory=lambda: MessagesSection(max_in_flight=64))
+    boot_id: str = "0" * 32
+    events: list[BusEvent] = field(default_factory=list)
+    may_start: Callable[[], bool] = lambda: True
 
     def __post_init__(self) -> None:
         store, clock = self.authority.store, self.authority.clock
-        instance = instance_id(self.service, "1")
+        self.instance = instance_id(self.service, "1")
         telemetry = SessionTelemetry(self.registry)
         gate = DocumentGate(
             keys=self.authority.pinned.lookup,
             clock=clock,
-            versions=VersionStore(LocalFiles(), self.home),
+            versions=VersionStore(self.files, Path("/state")),
             skew=PROFILE.clock_skew,
             on_result=telemetry.document_judged,
         )
-        self.signing_keys = SigningKeys(store, instance, PROFILE, clock, telemetry)
+        self.signing_keys = SigningKeys(store, self.instance, PROFILE, clock, telemetry)
         self.directory = DirectoryClient(store, gate, PROFILE, self._connection, self.update)
         self.messages = MessageTelemetry(self.registry)
         self.bundle = BundleClient(
-            instance=instance,
+            instance=self.instance,
             share=0.5,
             store=store,
             gate=gate,
@@ -193,22 +206,20 @@ class Party:
             signing_key=self.signing_keys.for_signing,
             on_change=self.update,
             telemetry=self.messages,
+            entropy=os.urandom,
         )
-        self.keys = MessageKeys(self.bundle, self.directory, PROFILE, clock)
-        self.ledger_file = self.home / "ledger.db"
-        self.ledger = Ledger(self.ledger_file, clock)
+        self.keys = ReceiverKeys(self.bundle, self.directory, PROFILE, clock)
+        self.out = SenderKeys(self, self.bundle, PROFILE, clock)
         self.publisher = Publisher(
-            instance=instance,
-            boot_id="0" * 32,
-            keys=self.keys,
+            keys=self.out,
             ledger=self.ledger,
-            profile=PROFILE,
-            clock=clock,
             connection=self._connection,
-            signing_key=self.signing_keys.for_signing,
-            ca_epoch=lambda: 0,
-            limits=MessagesSection(),
+            clock=clock,
+            entropy=os.urandom,
+            retry_limit=PROFILE.retry_limit,
+            limits=self.limits,
             telemetry=self.messages,
+            offload=self.offload,
         )
 
     async def learn(self) -> None:
@@ -224,11 +235,11 @@ class Party:
     def consumer(self, handler: Handler) -> Consumer:
         return Consumer(
             names.Topic(TOPIC),
-            service_of(instance_id(self.service, "1")),
+            self.service,
             {names.Topic(TOPIC): handler},
             keys=self.keys,
-            may_start=lambda: True,
-            max_in_flight=64,
+            may_start=self.may_start,
+            limits=self.limits,
             telemetry=self.messages,
         )
 

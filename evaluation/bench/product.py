@@ -39,6 +39,8 @@ ROOMS: Final[Layout] = {
     "MessagesSection": ("messages.settings", "MessagesSection"),
     "MessageTelemetry": ("messages.telemetry", "MessageTelemetry"),
     "Credentials": ("core.ports.bus", "Credentials"),
+    "SealingKeys": ("messages.keys", "SealingKeys"),
+    "Source": ("messages.keys", "Source"),
 }
 FIRST_EDITION: Final[Layout] = {
     "load_acl": ("core.acl", "load_acl"),

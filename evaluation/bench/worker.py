@@ -53,9 +53,12 @@ services:
 
 
 class FixedKeys:
-    """What messages are judged with, made once; stands for bundle and directory."""
+    """What messages are sealed and judged with, made once; stands for bundle and directory."""
 
     def __init__(self, product: SimpleNamespace, lane: dict[str, Any], service: str) -> None:
+        self._product = product
+        self.service, self.instance, self.boot_id = service, f"{service}/1", "0" * 32
+        self.signing_key = product.signing.generate_signing_key()
         acl = product.load_acl(_ACL.format(**lane))
         profile = product.PROFILES["test"]
         topic, self._rules = lane["topic"], {}
@@ -82,8 +85,24 @@ class FixedKeys:
         )
 
     def rule(self, topic: str) -> Any:
-        """Return the topic's rule."""
+        """Return the topic's rule; asked by the first edition."""
         return self._rules[topic]
+
+    def for_topic(self, topic: str) -> Any:
+        """Return what messages are sealed with."""
+        ring = self.acceptance.topic_keys
+        return self._product.SealingKeys(
+            rule=self._rules[topic],
+            topic_key=ring.for_sending(topic, datetime.now(UTC), self.acceptance.skew),
+            is_fallback=False,
+            signing_key=self.signing_key,
+            ca_epoch=0,
+        )
+
+    def source(self, topic: str, service: str) -> Any:
+        """Return where messages are pulled from."""
+        rule = self._rules[topic]
+        return self._product.Source(rule.stream, rule.consumers[service])
 
     async def catch_up(self, error: Exception) -> None:
         """Fail: nothing newer exists."""
@@ -102,6 +121,7 @@ class Worker:
         self.telemetry = self.product.MessageTelemetry(self.registry)
         self.clock = self.product.SystemClock()
         home = Path(lane["folder"]) / service
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.ledger = self.product.Ledger(home / "ledger.db", self.clock)
         self.keys = FixedKeys(self.product, lane, service)
         self.counts = {"protected": 0, "plain": 0}
@@ -151,7 +171,6 @@ class Sender(Worker):
 
     def __init__(self, lane: dict[str, Any], connect: Connect = products.connect) -> None:
         super().__init__(lane, lane["sender"], connect)
-        self._signing_key = self.product.signing.generate_signing_key()
         self._slots = asyncio.Semaphore(_IN_FLIGHT)
         self._order: tuple[str, float] = ("plain", 0.0)
         self._number = 0
@@ -159,37 +178,45 @@ class Sender(Worker):
     async def start(self) -> dict[str, Any]:
         """Connect and start sending nothing; tells the verify key."""
         await super().start()
-        instance = f"{self.service}/1"
         self._publisher = self.product.Publisher(
-            instance=instance,
-            boot_id="0" * 32,
             keys=self.keys,
             ledger=self.ledger,
-            profile=self.product.PROFILES["test"],
             clock=self.clock,
             connection=lambda: self.connection,
-            signing_key=lambda: self._signing_key,
-            ca_epoch=lambda: 0,
             limits=self.product.MessagesSection(),
             telemetry=self.telemetry,
+            **self._sender_arguments(),
         )
         self._tasks = [
             asyncio.ensure_future(self._publisher.run()),
             asyncio.ensure_future(self._send_for_ever()),
         ]
         now = datetime.now(UTC)
-        key = self._signing_key
+        key = self.keys.signing_key
         schedule = self.product.PROFILES["test"].key_schedule
         return {
             "verify_key": {
                 "key_id": key.key_id,
                 "service": self.service,
-                "instance": instance,
+                "instance": self.keys.instance,
                 "epoch": schedule.number_at(now),
                 "algorithm": key.algorithm,
                 "public_key": base64.b64encode(key.public_key).decode(),
                 "created_at": now.isoformat(),
             }
+        }
+
+    def _sender_arguments(self) -> dict[str, Any]:
+        """Return what this edition's publisher is told besides."""
+        profile = self.product.PROFILES["test"]
+        if hasattr(self.product, "SealingKeys"):
+            return {"entropy": os.urandom, "retry_limit": profile.retry_limit}
+        return {
+            "instance": self.keys.instance,
+            "boot_id": self.keys.boot_id,
+            "profile": profile,
+            "signing_key": lambda: self.keys.signing_key,
+            "ca_epoch": lambda: 0,
         }
 
     def order(self, mode: str, rate: float) -> None:
@@ -258,8 +285,8 @@ class Receiver(Worker):
             {topic: self._handle},
             keys=self.keys,
             may_start=lambda: True,
-            max_in_flight=_IN_FLIGHT,
             telemetry=self.telemetry,
+            **self._receiver_arguments(),
         )
         self._tasks = [
             asyncio.ensure_future(consumer.run()),
@@ -274,6 +301,12 @@ class Receiver(Worker):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await super().close()
+
+    def _receiver_arguments(self) -> dict[str, Any]:
+        """Return what this edition's consumer is told besides."""
+        if hasattr(self.product, "SealingKeys"):
+            return {"limits": self.product.MessagesSection(max_in_flight=_IN_FLIGHT)}
+        return {"max_in_flight": _IN_FLIGHT}
 
     async def _handle(self, delivery: Any) -> None:
         identity = delivery.message.header.message_id

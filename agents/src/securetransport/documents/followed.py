@@ -5,11 +5,13 @@
 2. Its version is on the disk before it takes effect, so a restart does not forget it. A document
    that is kept lies there too, so a restart does not need OpenBao.
 3. A document that vanishes from where it was read changes nothing.
+
+Writing is short and rare (a document changes once per epoch), so it is done in the caller's turn:
+whoever offers at the same time finds either the old document in force or the new one on the disk.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from typing import Generic, TypeVar
 
@@ -42,7 +44,6 @@ class FollowedDocument(Generic[D]):
         self._wanted = wanted
         self._audience = audience
         self._is_kept = is_kept
-        self._lock = asyncio.Lock()
         self._log = get_logger(kind=wanted.kind.value)
         self._seen = b""
         self._refused = ""
@@ -58,7 +59,7 @@ class FollowedDocument(Generic[D]):
         except RejectedDocumentError as error:
             self._log.warning("kept_document_not_usable", error=str(error))
 
-    async def offer(self, data: bytes, *, may_lag: bool = False) -> bool:
+    def offer(self, data: bytes, *, may_lag: bool = False) -> bool:
         """Take encoded bytes; returns whether something new came into force.
 
         Args:
@@ -70,23 +71,23 @@ class FollowedDocument(Generic[D]):
             RejectedDocumentError: They are refused; the one in force stays.
             SecureTransportError: The disk did not take it; the one in force stays.
         """
-        async with self._lock:
-            if data == self._seen:
+        if data == self._seen:
+            return False
+        try:
+            found = self._judge(data)
+        except RejectedDocumentError as error:
+            if may_lag and error.fields.get("reason") == "rollback":
                 return False
-            try:
-                found = self._judge(data)
-            except RejectedDocumentError as error:
-                if may_lag and error.fields.get("reason") == "rollback":
-                    return False
-                self._note_refusal(data, error)
-                raise
-            held = self.current
-            if held is None or found.version > held.version:
-                kept = data if self._is_kept else None
-                await self._gate.versions.accept(self._wanted.kind, found.version, kept)
-                self.current = found
-            self._seen, self._refused = data, ""
-            return self.current is found
+            self._note_refusal(data, error)
+            raise
+        held = self.current
+        is_newer = held is None or found.version > held.version
+        if is_newer:
+            content = data if self._is_kept else None
+            self._gate.versions.accept(self._wanted.kind, found.version, content)
+            self.current = found
+        self._seen, self._refused = data, ""
+        return is_newer
 
     def _judge(self, data: bytes) -> Accepted[D]:
         newest = self._gate.versions.newest(self._wanted.kind)

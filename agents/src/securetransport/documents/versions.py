@@ -13,7 +13,6 @@ Files are replaced atomically and flushed before a document takes effect.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Final
@@ -44,15 +43,12 @@ class VersionStore:
         self._files = files
         self._directory = files.private_dir(directory)
         self._stored = _load(files, self._directory / FILE_NAME)
-        self._lock = asyncio.Lock()
 
     def newest(self, kind: DocumentKind) -> Version | None:
         """Return the highest version accepted so far."""
         return self._stored.get(kind)
 
-    async def accept(
-        self, kind: DocumentKind, version: Version, content: bytes | None = None
-    ) -> None:
+    def accept(self, kind: DocumentKind, version: Version, content: bytes | None = None) -> None:
         """Remember ``version``, durably, unless a higher one is known.
 
         Args:
@@ -63,16 +59,15 @@ class VersionStore:
         Raises:
             SecureTransportError: It was not written; the document must not take effect.
         """
-        async with self._lock:
-            if content is not None:
-                await asyncio.to_thread(self._files.write, self._directory / kind.value, content)
-            known = self._stored.get(kind)
-            if known is not None and version <= known:
-                return
-            stored = {**self._stored, kind: version}
-            text = json.dumps({name: entry.model_dump() for name, entry in stored.items()})
-            await asyncio.to_thread(self._files.write, self._directory / FILE_NAME, text)
-            self._stored = stored
+        if content is not None:
+            self._files.write(self._directory / kind.value, content)
+        known = self._stored.get(kind)
+        if known is not None and version <= known:
+            return
+        stored = {**self._stored, kind: version}
+        text = json.dumps({name: entry.model_dump() for name, entry in stored.items()})
+        self._files.write(self._directory / FILE_NAME, text)
+        self._stored = stored
 
     def kept(self, kind: DocumentKind) -> bytes | None:
         """Return the document of an earlier run, and count its version as accepted.

@@ -179,17 +179,15 @@ class Keeper:
             seconds = round(self._clock.monotonic() - self._away_since, 1)
             self._away_since = None
             self._log.info("openbao_back", seconds=seconds)
-        await self._offer(self._trust, KV_TRUST_BUNDLE, trust)
-        await self._offer(self._policy, KV_BROKER_POLICY, policy)
+        self._offer(self._trust, KV_TRUST_BUNDLE, trust)
+        self._offer(self._policy, KV_BROKER_POLICY, policy)
 
-    async def _offer(
-        self, document: FollowedDocument[Any], path: str, entry: KvEntry | None
-    ) -> None:
+    def _offer(self, document: FollowedDocument[Any], path: str, entry: KvEntry | None) -> None:
         """Take what OpenBao has; a document that vanished or is refused changes nothing."""
         if entry is None:
             return
         try:
-            await document.offer(stored_document(entry, path))
+            document.offer(stored_document(entry, path))
         except RejectedDocumentError as err:
             self._log.debug("document_stays", path=path, error=str(err))
 

@@ -65,6 +65,7 @@ class Attestor:
         self._clock = clock
         self._account = account
         self._telemetry = telemetry
+        self._counter = 0
 
     async def attest(
         self,
@@ -93,12 +94,13 @@ class Attestor:
             ),
             attested_at=now,
         )
-        # Statements of one instance are ordered by its clock; no counter survives a restart.
-        counter = int(now.timestamp() * 1_000_000)
+        # Statements of one instance are ordered by its clock, since no counter survives a restart;
+        # two of one instant, or of a clock that was set back, still differ.
+        self._counter = max(self._counter + 1, int(now.timestamp() * 1_000_000))
         document = documents.sign_with_key(
             kind=DocumentKind.ATTESTATION,
             audience=documents.AUTHORITY,
-            version=Version(counter=counter),
+            version=Version(counter=self._counter),
             created_at=now,
             not_after=now + self._account.statement_life,
             body=statement.to_bytes(),
@@ -110,7 +112,7 @@ class Attestor:
                 connection,
                 names.subject_attestation(self._instance),
                 documents.encode(document),
-                f"attest-{self._boot_id}-{counter}",
+                f"attest-{self._boot_id}-{self._counter}",
             )
         except SecureTransportError:
             self._telemetry.attestations.labels("failed").inc()

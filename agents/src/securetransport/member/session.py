@@ -28,6 +28,7 @@ from securetransport.core.base.errors import (
     UnknownKeyError,
 )
 from securetransport.core.crypto.signing import SigningKey
+from securetransport.core.decisions.member.leaf import HeldLeaf
 from securetransport.core.formats.documents import PublicKeyLookup
 from securetransport.core.ports import (
     Bus,
@@ -174,10 +175,9 @@ class Session:
         return self._switch.is_admitted
 
     @property
-    def leaf_epoch(self) -> int:
-        """CA epoch of the leaf certificate that is held; 0 before the first."""
-        held = self._leaf.held
-        return held.epoch if held is not None and held.epoch is not None else 0
+    def leaf(self) -> HeldLeaf | None:
+        """The newest leaf certificate, ``None`` before the first."""
+        return self._leaf.held
 
     def signing_key(self) -> SigningKey:
         """Return an enrolled key that is valid now; the authority needs no more to know it.
@@ -200,10 +200,9 @@ class Session:
         reasons: list[str] = []
         if self._trust.accepted is None:
             reasons.append("no trust bundle")
-        held = self._leaf.held
-        if held is None:
+        if self._leaf.held is None:
             reasons.append("no leaf certificate")
-        elif self._clock.now() >= held.identity.not_after:
+        elif self._leaf.is_over:
             reasons.append("leaf certificate expired")
         if not self.signing_keys.enrolled:
             reasons.append("no enrolled signing key")

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from securetransport.core.base.profile import Profile
 from securetransport.runtime.sections import (
-    AuthoritySection,
     IdentitySection,
     NatsSection,
     PathsSection,
@@ -19,11 +18,6 @@ class SessionSettings(Protocol):
     @property
     def identity(self) -> IdentitySection:
         """Who this process is."""
-        ...
-
-    @property
-    def authority(self) -> AuthoritySection:
-        """Whose documents are believed."""
         ...
 
     @property

@@ -58,7 +58,7 @@ class TrustClient:
         """
         entry = await self._store.kv_get(names.KV_TRUST_BUNDLE)
         if entry is not None:
-            await self.offer(stored_document(entry, names.KV_TRUST_BUNDLE))
+            self.offer(stored_document(entry, names.KV_TRUST_BUNDLE))
 
     async def refresh_from_bus(self, connection: Connection) -> None:
         """Read the newest announcement of each stream that keeps one.
@@ -70,7 +70,7 @@ class TrustClient:
         for place in self._announcements:
             stored = await connection.last_message(place.stream, place.subject)
             if stored is not None:
-                await self.offer(stored.data, may_lag=True)
+                self.offer(stored.data, may_lag=True)
 
     async def listen(self, connection: Connection) -> None:
         """Subscribe to announcements on ``connection``."""
@@ -79,20 +79,20 @@ class TrustClient:
 
     async def _announced(self, message: Message) -> None:
         try:
-            await self.offer(message.data, may_lag=True)
+            self.offer(message.data, may_lag=True)
         except RejectedDocumentError:
             pass  # counted and logged by the document
         except SecureTransportError as error:
             self._log.warning("trust_not_taken", path="announcement", error=str(error))
 
-    async def offer(self, data: bytes, *, may_lag: bool = False) -> None:
+    def offer(self, data: bytes, *, may_lag: bool = False) -> None:
         """Put a document in force if it is acceptable and newer than the one in force.
 
         Raises:
             RejectedDocumentError: It is refused; nothing changes.
             SecureTransportError: The disk did not take its version; nothing changes.
         """
-        is_new = await self._document.offer(data, may_lag=may_lag)
+        is_new = self._document.offer(data, may_lag=may_lag)
         found = self._document.current
         if not is_new or found is None:
             return

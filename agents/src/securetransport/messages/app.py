@@ -15,11 +15,9 @@ A complete service is in docs/sdk.md. What a subclass does::
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry
 
@@ -27,28 +25,19 @@ from securetransport.adapters.files import LocalFiles
 from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.system import SystemClock, SystemRandomness
-from securetransport.core.base.names import Topic
 from securetransport.core.formats.authority_keys import AuthorityKeys
-from securetransport.core.formats.envelope import derive_message_id
-from securetransport.core.ports.bus import PublishAck
-from securetransport.core.ports.clock import Clock
-from securetransport.member.account import application_account, clamp
+from securetransport.core.ports import Clock, PublishAck
 from securetransport.member.session import MemberPorts, Session
-from securetransport.messages.bundle import BundleClient
-from securetransport.messages.consumer import Consumer, Delivery, Handler
-from securetransport.messages.directory import DirectoryClient
-from securetransport.messages.keys import MessageKeys
+from securetransport.messages.client import MessageClient
+from securetransport.messages.consumer import Delivery, Handler
 from securetransport.messages.ledger import Effect, Ledger, LedgerTable
 from securetransport.messages.publisher import Publisher
 from securetransport.messages.settings import ServiceSettings
-from securetransport.messages.telemetry import MessageTelemetry
 from securetransport.runtime.main import App
-from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
-from securetransport.runtime.supervisor import EternalTask, Wakeup, every
+from securetransport.runtime.metrics import StoreMetrics
+from securetransport.runtime.supervisor import EternalTask
 
 S = TypeVar("S", bound=ServiceSettings)
-_BUNDLE_ROUND: Final = timedelta(seconds=0.5)
-_EAGER_ROUND: Final = timedelta(seconds=1)
 
 
 class ServiceApp(Generic[S]):
@@ -63,9 +52,6 @@ class ServiceApp(Generic[S]):
         settings: As given.
         registry: As given; a subclass makes its own metrics on it.
         clock: As given.
-        ledger: What was sent and done.
-        session: Trust, leaf, keys and connection.
-        publisher: Sends messages.
     """
 
     LEDGER_TABLES: ClassVar[tuple[LedgerTable, ...]] = ()
@@ -77,8 +63,7 @@ class ServiceApp(Generic[S]):
         self.settings = settings
         self.registry = registry
         self.clock = clock or SystemClock()
-        profile = settings.profile_value()
-        bao = settings.openbao
+        bao, identity, files = settings.openbao, settings.identity, LocalFiles()
         self._store = OpenBaoStore(
             bao.addresses,
             bao.ca_file,
@@ -86,72 +71,63 @@ class ServiceApp(Generic[S]):
             bao.timeout_seconds,
             on_call=StoreMetrics(registry).observe,
         )
-        self._telemetry = MessageTelemetry(registry)
-        self._loops = LoopMetrics(registry)
-        identity = settings.identity
-        leaf_source = OpenBaoLeafSource(
-            self._store, identity.trust_domain, identity.service_id, identity.instance_id
-        )
-        text = settings.authority.keys_file.read_text(encoding="utf-8")
-        keys = AuthorityKeys.from_json(text)
-        self.session = Session(
-            settings,
-            application_account(profile),
-            MemberPorts(
-                store=self._store,
-                bus=NatsBus(),
-                leaf_source=leaf_source,
-                files=LocalFiles(),
-                keys=keys.lookup,
-                clock=self.clock,
-                randomness=SystemRandomness(),
-            ),
-            registry,
-            loops=self._loops,
-        )
-        self._directory_wakeup = Wakeup()
-        self.session.on_enrolment(self._directory_wakeup.wake)
-        self._directory = DirectoryClient(
-            self._store,
-            self.session.gate,
-            profile,
-            connection=lambda: self.session.connection,
-            on_change=self._directory_changed,
-        )
-        instance = identity.instance_id
-        self._bundle = BundleClient(
-            instance=instance,
-            share=hashlib.sha256(instance.encode()).digest()[0] / 255,
+        keys = AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8"))
+        ports = MemberPorts(
             store=self._store,
-            gate=self.session.gate,
+            bus=NatsBus(),
+            leaf_source=OpenBaoLeafSource(
+                self._store, identity.trust_domain, identity.service_id, identity.instance_id
+            ),
+            files=files,
+            keys=keys.lookup,
             clock=self.clock,
-            profile=profile,
-            connection=lambda: self.session.connection,
-            signing_key=self.session.signing_key,
-            on_change=self._update_keys,
-            telemetry=self._telemetry,
+            randomness=SystemRandomness(),
         )
-        self._keys = MessageKeys(self._bundle, self._directory, profile, self.clock)
-        self.session.on_connection(self._bundle.listen)
-        self.ledger = Ledger(settings.ledger_file(), self.clock, self.LEDGER_TABLES)
-        self.publisher = Publisher(
-            instance=instance,
-            boot_id=self.session.boot_id,
-            keys=self._keys,
-            ledger=self.ledger,
-            profile=profile,
-            clock=self.clock,
-            connection=lambda: self.session.connection,
-            signing_key=self.session.signing_keys.for_signing,
-            ca_epoch=lambda: self.session.leaf_epoch,
-            limits=settings.messages,
-            telemetry=self._telemetry,
-        )
-        self._consumers: dict[Topic, Consumer] = {}
-        self._handlers: dict[Topic, Handler] = {}
+        file = settings.ledger_file()
+        files.private_dir(file.parent)
+        ledger = Ledger(file, self.clock, self.LEDGER_TABLES)
+        self._client = MessageClient(settings, ports, ledger, registry)
         self.setup()
 
-    # --- for a subclass ----------------------------------------------------------------------
+    # --- what a subclass uses ----------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """Trust, leaf certificate, keys and connection."""
+        return self._client.session
+
+    @property
+    def publisher(self) -> Publisher:
+        """Sends messages."""
+        return self._client.publisher
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was sent and done."""
+        return self._client.ledger
+
+    def consume(self, topic: str, handler: Handler) -> None:
+        """Handle the messages of ``topic``; stream and durable come with the bundle."""
+        self._client.consume(topic, handler)
+
+    async def once(
+        self, delivery: Delivery, effect: Callable[[sqlite3.Connection], bytes]
+    ) -> Effect:
+        """Carry out the effect of a message, once however often it is delivered."""
+        return await self._client.once(delivery, effect)
+
+    async def answer(
+        self,
+        delivery: Delivery,
+        topic: str,
+        payload: bytes,
+        *,
+        type: str,  # noqa: A002  # the header's own word
+    ) -> PublishAck:
+        """Publish because of a message: a repeated handler publishes the same message id."""
+        return await self._client.answer(delivery, topic, payload, type=type)
+
+    # --- what a subclass overrides -----------------------------------------------------------
 
     def setup(self) -> None:
         """Override: make metrics, call :meth:`consume`."""
@@ -167,48 +143,6 @@ class ServiceApp(Generic[S]):
     async def quiesce(self) -> None:
         """Override: start nothing new; called first when the process is told to stop."""
 
-    def consume(self, topic: str, handler: Handler) -> None:
-        """Handle the messages of ``topic``; stream and durable come with the bundle."""
-        self._handlers[Topic(topic)] = handler
-        consumer = Consumer(
-            Topic(topic),
-            self.settings.identity.service_id,
-            self._handlers,
-            keys=self._keys,
-            may_start=self.session.signing_keys.is_listed,
-            max_in_flight=self.settings.messages.max_in_flight,
-            telemetry=self._telemetry,
-        )
-        self._consumers[Topic(topic)] = consumer
-        self.session.on_connection(consumer.follow)
-
-    async def once(
-        self, delivery: Delivery, effect: Callable[[sqlite3.Connection], bytes]
-    ) -> Effect:
-        """Carry out the effect of a message, once however often it is delivered."""
-        done = await self.ledger.once(
-            delivery.message.header.message_id,
-            effect,
-            sequence=delivery.sequence,
-            deliveries=delivery.deliveries,
-        )
-        if not done.is_first:
-            self._telemetry.handled.labels(delivery.message.header.topic, "repeated").inc()
-        return done
-
-    async def answer(
-        self,
-        delivery: Delivery,
-        topic: str,
-        payload: bytes,
-        *,
-        type: str,  # noqa: A002
-    ) -> PublishAck:
-        """Publish because of a message: a repeated handler publishes the same message id."""
-        parent = delivery.message.header.message_id
-        identity = derive_message_id(parent, Topic(topic))
-        return await self.publisher.publish(topic, payload, type=type, message_id=identity)
-
     # --- for the process ---------------------------------------------------------------------
 
     @classmethod
@@ -223,16 +157,7 @@ class ServiceApp(Generic[S]):
     def app(self) -> App:
         """Return the process's tasks."""
         return App(
-            tasks={
-                **self.session.tasks(),
-                "directory": self._directory_loop,
-                "bundle": self._bundle_loop,
-                "publisher": self.publisher.run,
-                **{
-                    f"consumer {topic}": consumer.run for topic, consumer in self._consumers.items()
-                },
-                **self.extra_tasks(),
-            },
+            tasks={**self._client.tasks(), **self.extra_tasks()},
             ready=self.not_ready_reasons,
             drain=self.drain,
             close=self.close,
@@ -240,59 +165,14 @@ class ServiceApp(Generic[S]):
 
     def not_ready_reasons(self) -> list[str]:
         """Return what is missing; empty when ready."""
-        reasons = self.session.not_ready_reasons()
-        if not self.session.signing_keys.is_listed():
-            reasons.append("own signing key is not in the directory")
-        bundle = self._bundle.bundle
-        if bundle is None:
-            reasons.append("no service bundle")
-        else:
-            topics = [rule.topic for rule in bundle.rules]
-            missing = self._bundle.topic_keys.missing(topics, self.clock.now())
-            reasons.extend(f"no key of this epoch for topic {topic}" for topic in missing)
-        return reasons + self.extra_reasons()
+        return self._client.not_ready_reasons() + self.extra_reasons()
 
     async def drain(self) -> None:
         """Finish what is under way: nothing new, handlers done, receipts in."""
         await self.quiesce()
-        for consumer in self._consumers.values():
-            await consumer.stop()
-        await self.publisher.drain()
+        await self._client.drain()
 
     async def close(self) -> None:
         """Close what was opened."""
-        await self.session.close()
-        await self.ledger.close()
+        await self._client.close()
         self._store.close()
-
-    async def _bundle_loop(self) -> None:
-        await every(
-            "bundle",
-            _BUNDLE_ROUND,
-            self._bundle.reconcile,
-            wakeup=self._bundle.wakeup,
-            on_error=lambda error: self._loops.failed("bundle", error),
-            on_done=lambda: self._loops.done("bundle"),
-        )
-
-    async def _directory_loop(self) -> None:
-        calm = clamp(self.settings.profile_value().key_period / 32, 1, 4)
-        await every(
-            "directory",
-            lambda: calm if self.session.signing_keys.is_listed() else _EAGER_ROUND,
-            self._reconcile_directory,
-            wakeup=self._directory_wakeup,
-            on_error=lambda error: self._loops.failed("directory", error),
-            on_done=lambda: self._loops.done("directory"),
-        )
-
-    async def _reconcile_directory(self) -> None:
-        await self._directory.reconcile()
-        self.session.signing_keys.know_listed(self._directory.known_ids())
-
-    def _directory_changed(self) -> None:
-        self.session.signing_keys.know_listed(self._directory.known_ids())
-        self._update_keys()
-
-    def _update_keys(self) -> None:
-        self._keys.update()

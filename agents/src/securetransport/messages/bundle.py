@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,13 +21,14 @@ from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import (
     BusUnavailableError,
     NotFoundError,
+    NotPermittedError,
     RejectedDocumentError,
     SecretStoreUnavailableError,
     SecureTransportError,
     TransientError,
     UnknownKeyError,
 )
-from securetransport.core.base.names import InstanceId, service_of
+from securetransport.core.base.names import InstanceId, Topic, service_of
 from securetransport.core.base.profile import Profile
 from securetransport.core.crypto import kem
 from securetransport.core.crypto.signing import SigningKey
@@ -37,7 +37,7 @@ from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats import documents, exchange
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.exchange import KeyRequest
-from securetransport.core.formats.service_bundle import ServiceBundle
+from securetransport.core.formats.service_bundle import ServiceBundle, TopicRule
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.bus import Connection, Message
 from securetransport.core.ports.clock import Clock
@@ -76,7 +76,7 @@ class BundleClient:
         signing_key: Callable[[], SigningKey],
         on_change: Callable[[], None],
         telemetry: MessageTelemetry,
-        entropy: Entropy = os.urandom,
+        entropy: Entropy,
     ) -> None:
         self._entropy = entropy
         self._instance = instance
@@ -107,6 +107,21 @@ class BundleClient:
     def version(self) -> Version | None:
         """Version of the one in force."""
         return self._document.current.version if self._document.current else None
+
+    def rule(self, topic: Topic) -> TopicRule:
+        """Return a topic's rule.
+
+        Raises:
+            UnknownKeyError: No bundle yet.
+            NotPermittedError: The bundle has no such topic.
+        """
+        bundle = self.bundle
+        if bundle is None:
+            raise UnknownKeyError("no bundle yet", topic=topic)
+        for rule in bundle.rules:
+            if rule.topic == topic:
+                return rule
+        raise NotPermittedError("this service may not use the topic", topic=topic)
 
     async def listen(self, connection: Connection) -> None:
         """Subscribe to notices on ``connection``."""
@@ -151,7 +166,7 @@ class BundleClient:
             self._telemetry.bundles.labels("authority", "failed").inc()
             self._log.info("authority_did_not_answer", reason=str(error))
             data, source = await self._copy(), "copy"
-        is_new = await self._document.offer(data)
+        is_new = self._document.offer(data)
         self._telemetry.bundles.labels(source, "done").inc()
         self._fetched_at = self._clock.now()
         bundle = self.bundle

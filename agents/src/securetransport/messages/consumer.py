@@ -9,16 +9,23 @@ accepted, handler refuses or fails           refused: terminated; failed: as abo
 refused, this process may be behind          keys and rules are read once, then judged again; if
                                              still unknown, delivered again a few times, then parked
 refused                                      counted by the check that refused, terminated
+handled 16 times, and settled by none        parked before a handler is called again: it may be what
+                                             ends the process each time
 ============================================ =====================================================
 
 To park is to copy the message, as it is, to ``dlq.<stream>.<durable>`` with headers that say why.
 A service that reads several topics by one durable gives all their handlers to each consumer.
+
+While a handler runs, the server is told so, or it would deliver the message again after the
+durable's ack wait, and the handler would run twice at once. A handler that takes longer than
+``messages.handler_seconds`` is stopped and counts as failed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -34,7 +41,8 @@ from securetransport.core.base.errors import (
 from securetransport.core.base.names import ServiceId, Topic
 from securetransport.core.ports.bus import Connection, Message, PullSubscription
 from securetransport.core.trust.opening import OpenedMessage, Received, open_message, refusal_code
-from securetransport.messages.keys import MessageKeys, may_be_stale
+from securetransport.messages.keys import ReceiverKeys, may_be_stale
+from securetransport.messages.settings import MessagesSection
 from securetransport.messages.telemetry import MessageTelemetry
 from securetransport.runtime.logs import get_logger
 from securetransport.runtime.supervisor import Wakeup
@@ -47,6 +55,8 @@ _FAILED_DELAY: Final = timedelta(seconds=5)
 _LAST_DELAY: Final = timedelta(seconds=10)
 # The durables of the ACL give up after 20 deliveries; a message must be parked before.
 _LAST_DELIVERY: Final = 16
+PROGRESS_SECONDS: Final = 2.0
+"""Well within the shortest ack wait of a durable (``core.acl.compile.streams.BACKOFF``)."""
 
 
 class Delivery:
@@ -66,6 +76,19 @@ class Delivery:
         self.deliveries = deliveries
 
 
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A message whose handler runs.
+
+    Attributes:
+        message: It.
+        reported_at: When the server was last told so, by the loop's clock.
+    """
+
+    message: Message
+    reported_at: float
+
+
 Handler = Callable[[Delivery], Awaitable[None]]
 """Carries out the effect of a message; returns when it has happened, durably and once."""
 
@@ -79,7 +102,7 @@ class Consumer:
         handlers: By topic; shared by the consumers of a process.
         keys: What messages are judged with.
         may_start: Whether handlers could do their work; asked until the first pull has begun.
-        max_in_flight: Most messages handled at a time.
+        limits: Most messages handled at a time, and how long one may take.
         telemetry: Counts what became of them.
     """
 
@@ -89,9 +112,9 @@ class Consumer:
         service: ServiceId,
         handlers: Mapping[Topic, Handler],
         *,
-        keys: MessageKeys,
+        keys: ReceiverKeys,
         may_start: Callable[[], bool],
-        max_in_flight: int,
+        limits: MessagesSection,
         telemetry: MessageTelemetry,
     ) -> None:
         self._topic = topic
@@ -100,8 +123,9 @@ class Consumer:
         self._keys = keys
         self._may_start = may_start
         self._telemetry = telemetry
-        self._max_in_flight = max_in_flight
-        self._slots = asyncio.Semaphore(max_in_flight)
+        self._limits = limits
+        self._slots = asyncio.Semaphore(limits.max_in_flight)
+        self._running: set[_Running] = set()
         self._wakeup = Wakeup()
         self._wanted: Connection | None = None
         self._active: PullSubscription | None = None
@@ -133,6 +157,7 @@ class Consumer:
         """Keep one pull going on the wanted connection, for ever."""
         # Pulls and handlers end within this group, so an error in one is nobody's secret.
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._report_progress())
             while True:
                 await self._wakeup.wait(_RETRY_SECONDS)
                 wanted = self._wanted
@@ -152,14 +177,11 @@ class Consumer:
     async def _move(self, group: asyncio.TaskGroup, connection: Connection) -> None:
         old, old_loop = self._active, self._loop
         try:
-            rule = self._keys.rule(self._topic)
-            durable = rule.consumers.get(self._service)
-            if durable is None:
-                raise NotPermittedError("this service may not consume the topic")
+            source = self._keys.source(self._topic, self._service)
             pull = await connection.pull(
-                rule.stream,
-                durable,
-                batch=self._max_in_flight // 2 or 1,
+                source.stream,
+                source.durable,
+                batch=self._limits.max_in_flight // 2 or 1,
                 expires_seconds=_PULL_SECONDS,
             )
         except (UnknownKeyError, BusUnavailableError):
@@ -211,8 +233,11 @@ class Consumer:
         except RejectedMessageError as error:
             await self._refuse(message, connection, error)
             return
+        if delivery.deliveries > _LAST_DELIVERY:
+            await self._give_up(message, connection, "deliveries")
+            return
         try:
-            await self._handlers[topic](delivery)
+            await self._handle(topic, delivery, message)
         except TransientError as error:
             self._log.info("handled_later", kind=type(error).__name__, error=str(error))
             await self._later(message, connection, delivery.deliveries, timedelta(0), "transient")
@@ -225,6 +250,40 @@ class Consumer:
         else:
             await message.ack()
             self._telemetry.handled.labels(topic, "effected").inc()
+
+    async def _handle(self, topic: Topic, delivery: Delivery, message: Message) -> None:
+        """Call the handler, for no longer than it may take.
+
+        Raises:
+            SecureTransportError: It took longer and was stopped.
+            Exception: Whatever the handler raises.
+        """
+        running = _Running(message, asyncio.get_running_loop().time())
+        self._running.add(running)
+        seconds = self._limits.handler_seconds
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                await self._handlers[topic](delivery)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise SecureTransportError("handler took too long", seconds=seconds) from error
+        finally:
+            self._running.discard(running)
+
+    async def _report_progress(self) -> None:
+        """Ask for more time for what is still being handled, for ever."""
+        time = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS / 2)
+            for running in tuple(self._running):
+                if time() - running.reported_at < PROGRESS_SECONDS:
+                    continue
+                running.reported_at = time()
+                try:
+                    await running.message.in_progress()
+                except BusUnavailableError:
+                    continue  # it may be delivered again; its effect happens once
 
     def _label(self, message: Message) -> Topic:
         """Return the message's topic if it is one of ours, so that labels stay few."""
@@ -268,12 +327,15 @@ class Consumer:
         reason: str,
     ) -> None:
         if deliveries >= _LAST_DELIVERY:
-            await self._park(message, connection, reason)
-            await message.term(reason)
+            await self._give_up(message, connection, reason)
             return
         self._telemetry.handled.labels(self._label(message), "later").inc()
         delay = timedelta(seconds=0.5 * 2 ** min(deliveries, 5))
         await message.nak(max(least, min(delay, _LAST_DELAY)))
+
+    async def _give_up(self, message: Message, connection: Connection, reason: str) -> None:
+        await self._park(message, connection, reason)
+        await message.term(reason)
 
     async def _park(self, message: Message, connection: Connection, reason: str) -> None:
         """Copy a message to the dead letters; if that fails, it is delivered again.

@@ -131,7 +131,7 @@ class DirectoryClient:
 
     async def _read(self, path: str, document: FollowedDocument[Any]) -> bool:
         entry = await self._store.kv_get(path)
-        if entry is None or not await document.offer(stored_document(entry, path)):
+        if entry is None or not document.offer(stored_document(entry, path)):
             return False
         version = document.current.version if document.current else None
         self._log.info("directory_document_changed", path=path, version=str(version))

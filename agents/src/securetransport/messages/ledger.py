@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from securetransport.adapters.files import ensure_private_dir
 from securetransport.core.base.errors import SecureTransportError
 from securetransport.core.ports.clock import Clock
 
@@ -60,7 +59,14 @@ class Effect:
 
 
 @dataclass(slots=True)
-class _Job:
+class Job:
+    """One write and who waits for it.
+
+    Attributes:
+        work: Runs inside a transaction.
+        future: Of its result.
+    """
+
     work: Work
     future: asyncio.Future[Any]
 
@@ -114,17 +120,16 @@ class Ledger:
     """Writes the ledger from one thread of its own.
 
     Args:
-        path: The file; its directory is made, readable by this user only.
+        path: The file, readable by this user only; its directory must exist.
         clock: Wall time of the rows.
         tables: What the service adds.
     """
 
     def __init__(self, path: Path, clock: Clock, tables: Iterable[LedgerTable] = ()) -> None:
-        ensure_private_dir(path.parent)
         self._connection = open_ledger(path, tables)
         path.chmod(0o600)
         self._clock = clock
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._thread.start()
         self._is_closed = False
@@ -194,7 +199,7 @@ class Ledger:
     async def _submit(self, work: Work) -> object:
         if self._is_closed:
             raise SecureTransportError("the ledger is closed")
-        job = _Job(work, asyncio.get_running_loop().create_future())
+        job = Job(work, asyncio.get_running_loop().create_future())
         self._jobs.put(job)
         return await job.future
 
@@ -203,7 +208,7 @@ class Ledger:
     def _write(self) -> None:
         is_over = False
         while not is_over:
-            group: list[_Job] = []
+            group: list[Job] = []
             job = self._jobs.get()
             while job is not None:
                 group.append(job)
@@ -215,9 +220,9 @@ class Ledger:
                 self._commit(group)
         self._connection.close()
 
-    def _commit(self, group: list[_Job]) -> None:
+    def _commit(self, group: list[Job]) -> None:
         """Run a group in one transaction; a job that fails is undone alone."""
-        results: list[tuple[_Job, object]] = []
+        results: list[tuple[Job, object]] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             results.extend((job, self._run(job)) for job in group)
@@ -230,7 +235,7 @@ class Ledger:
         for job, result in results:
             _resolve(job.future, result)
 
-    def _run(self, job: _Job) -> object:
+    def _run(self, job: Job) -> object:
         self._connection.execute("SAVEPOINT job")
         try:
             result = job.work(self._connection)

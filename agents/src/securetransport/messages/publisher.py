@@ -1,24 +1,28 @@
 """Publishing: signed, encrypted, and repeated with the same bytes until the stream has it.
 
 1. Messages that come while a signature is being made share the next one (batches); under load a
-   message waits a few milliseconds for company. A single message is signed alone and at once.
+   message waits a few milliseconds for others. A single message is signed alone and at once.
 2. Signing runs in a thread when it is slow enough to be felt by the event loop.
 3. The attempt is in the ledger before the first publish, the receipt after it.
 4. A retry publishes the same bytes under the same id, on whichever connection is current, until
    the stream has them or ``retry_limit`` has passed: later, receivers would refuse them.
+5. What cannot be a message is refused where :meth:`Publisher.publish` is called; whatever goes
+   wrong with one message is its caller's and ends nothing else.
+6. Nothing is sealed with what its receivers must refuse: :class:`SenderKeys` says what is missing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import re
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from securetransport.core.base.entropy import Entropy
-from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import (
     BusUnavailableError,
     NotPermittedError,
@@ -28,26 +32,30 @@ from securetransport.core.base.errors import (
     TransientError,
     UnknownKeyError,
 )
-from securetransport.core.base.names import InstanceId, Topic, service_of
-from securetransport.core.base.profile import Profile
+from securetransport.core.base.names import Topic, parse_topic
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.formats.envelope import MessageHeader, new_message_id, seal, seal_batch
 from securetransport.core.formats.service_bundle import TopicKey
 from securetransport.core.ports.bus import Connection, PublishAck
 from securetransport.core.ports.clock import Clock
-from securetransport.messages.keys import MessageKeys
+from securetransport.messages.keys import SealingKeys, SenderKeys
 from securetransport.messages.ledger import Ledger
 from securetransport.messages.settings import MessagesSection
 from securetransport.messages.telemetry import MessageTelemetry
+from securetransport.runtime.logs import get_logger
 
 # An executor hop costs more than a quick signature: measured, see docs/sdk.md.
 _SLOW_SECONDS: Final = 0.0003
 _MAX_GROUP: Final = 64
 _SMOOTHING: Final = 0.1
+# With its version behind it, it must fit a header.
+_TYPE: Final = re.compile(r"[A-Za-z0-9._/:-]{1,90}")
 _FIRST_RETRY_SECONDS: Final = 0.02
 _LAST_RETRY_SECONDS: Final = 0.5
 
 _Content = tuple[bytes, MessageHeader]
+Offload = Callable[..., Awaitable[list[bytes]]]
+"""Calls a function with arguments, and returns its result; a thread of its own as a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,37 +82,52 @@ class _Waiting:
     message: Outgoing
     future: asyncio.Future[bytes]
 
+    def finish(self, data: bytes) -> None:
+        """Hand the bytes over, if the caller still waits."""
+        if not self.future.done():
+            self.future.set_result(data)
+
+    def fail(self, error: Exception) -> None:
+        """Hand an error over, if the caller still waits."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
 
 class Publisher:
-    """Sends the messages of one process; :meth:`run` must be supervised."""
+    """Sends the messages of one process; :meth:`run` must be supervised.
 
-    def __init__(  # noqa: PLR0913  # one argument per collaborator, all made in app.py
+    Args:
+        keys: Answers what to seal with.
+        ledger: Records attempts and receipts.
+        connection: The connection to use now; raises ``BusUnavailableError`` while there is none.
+        clock: Wall time of the messages, monotonic time of the retries.
+        entropy: Of ids and salts.
+        retry_limit: How late after sealing a message may still be published.
+        limits: See the settings.
+        telemetry: Counts results.
+        offload: Runs a signature beside the event loop.
+    """
+
+    def __init__(  # noqa: PLR0913  # one argument per collaborator, all made in client.py
         self,
         *,
-        instance: InstanceId,
-        boot_id: str,
-        keys: MessageKeys,
+        keys: SenderKeys,
         ledger: Ledger,
-        profile: Profile,
-        clock: Clock,
         connection: Callable[[], Connection],
-        signing_key: Callable[[], SigningKey],
-        ca_epoch: Callable[[], int],
+        clock: Clock,
+        entropy: Entropy,
+        retry_limit: timedelta,
         limits: MessagesSection,
         telemetry: MessageTelemetry,
-        entropy: Entropy = os.urandom,
+        offload: Offload = asyncio.to_thread,
     ) -> None:
-        self._instance = instance
-        self._service = service_of(instance)
-        self._boot_id = boot_id
         self._keys = keys
         self._ledger = ledger
-        self._profile = profile
-        self._clock = clock
         self._connection = connection
-        self._signing_key = signing_key
-        self._ca_epoch = ca_epoch
+        self._clock = clock
+        self._retry_limit = retry_limit
         self._limits = limits
+        self._offload = offload
         self._telemetry = telemetry
         self._entropy = entropy
         self._slots = asyncio.Semaphore(limits.max_in_flight)
@@ -115,6 +138,7 @@ class Publisher:
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._log = get_logger(kind="publisher")
 
     def new_message_id(self) -> str:
         """Return a fresh id, for who must know it before the message is sent."""
@@ -139,12 +163,17 @@ class Publisher:
 
         Raises:
             BusUnavailableError: No receipt within ``retry_limit``; it may be stored or not.
-            TransientError: No topic key or no listed signing key is in hand yet.
+            TransientError: There is no topic key, no listed signing key or no leaf certificate that
+                is valid now; try again later.
             PermissionDeniedError: This service may not produce on the topic.
-            SecureTransportError: The stream refuses the message for what it is. None of these is a
-                ``RejectedMessageError``: that a handler cannot answer is not its sender's fault.
+            SecureTransportError: This can be no message, or the stream refuses it for what it is.
+                None of these is a ``RejectedMessageError``: that a handler cannot answer is not its
+                sender's fault.
         """
         message = Outgoing(Topic(topic), payload, type, message_id or self.new_message_id())
+        problem = _problem(topic, payload, type, message.message_id)
+        if problem is not None:
+            raise SecureTransportError("cannot be a message", topic=str(topic), problem=problem)
         started = self._clock.monotonic()
         async with self._slots:
             self._in_flight += 1
@@ -171,16 +200,7 @@ class Publisher:
             for waiting in group:
                 by_topic.setdefault(waiting.message.topic, []).append(waiting)
             for topic, members in by_topic.items():
-                try:
-                    sealed = await self._seal(topic, [entry.message for entry in members])
-                except SecureTransportError as error:
-                    for waiting in members:
-                        if not waiting.future.done():
-                            waiting.future.set_exception(error)
-                    continue
-                for waiting, data in zip(members, sealed, strict=True):
-                    if not waiting.future.done():
-                        waiting.future.set_result(data)
+                await self._seal_for(topic, members)
 
     # --- sealing -----------------------------------------------------------------------------
 
@@ -188,7 +208,7 @@ class Publisher:
         group = [await self._queue.get()]
         now = self._clock.monotonic()
         linger = self._limits.batch_linger_seconds
-        # Company is likely only when the last group was a moment ago.
+        # Others are likely to come only when the last group was a moment ago.
         if linger and self._queue.empty() and now - self._last_group_at < 3 * linger:
             await asyncio.sleep(linger)
         while len(group) < _MAX_GROUP and not self._queue.empty():
@@ -196,50 +216,56 @@ class Publisher:
         self._last_group_at = self._clock.monotonic()
         return group
 
+    async def _seal_for(self, topic: Topic, members: Sequence[_Waiting]) -> None:
+        """Give each member its bytes or its error (rule 5)."""
+        try:
+            sealed = await self._seal(topic, [entry.message for entry in members])
+        except SecureTransportError as error:
+            for waiting in members:
+                waiting.fail(error)
+        except Exception as error:  # noqa: BLE001  # no message may end the others' loop
+            if len(members) > 1:
+                for waiting in members:
+                    await self._seal_for(topic, [waiting])
+                return
+            self._log.exception("message_not_sealed", kind=type(error).__name__, error=str(error))
+            members[0].fail(SecureTransportError("message was not sealed", problem=str(error)))
+        else:
+            for waiting, data in zip(members, sealed, strict=True):
+                waiting.finish(data)
+
     async def _seal(self, topic: Topic, messages: Sequence[Outgoing]) -> list[bytes]:
-        rule = self._keys.rule(topic)
-        if self._service not in rule.producers:
-            raise NotPermittedError("this service may not produce on the topic", topic=topic)
-        now = self._clock.now()
-        ring = self._keys.acceptance.topic_keys
-        topic_key = ring.for_sending(topic, now, self._profile.clock_skew)
-        if ring.is_fallback(topic_key, now):
+        keys = self._keys.for_topic(topic)
+        if keys.is_fallback:
             self._telemetry.fallback.labels(topic).inc(len(messages))
-        signing_key = self._signing_key()
-        contents = [
-            (message.payload, self._header(message, topic_key, signing_key, rule.digest))
-            for message in messages
-        ]
+        topic_key, signing_key = keys.topic_key, keys.signing_key
+        contents = [(message.payload, self._header(message, keys)) for message in messages]
         self._telemetry.batch_size.observe(len(contents))
         started = time.perf_counter()
         if self._seal_seconds >= _SLOW_SECONDS:
-            sealed = await asyncio.to_thread(
-                _sealed, contents, topic_key, signing_key, self._entropy
-            )
+            sealed = await self._offload(_sealed, contents, topic_key, signing_key, self._entropy)
         else:
             sealed = _sealed(contents, topic_key, signing_key, self._entropy)
         spent = time.perf_counter() - started
         self._seal_seconds += _SMOOTHING * (spent - self._seal_seconds)
         return sealed
 
-    def _header(
-        self, message: Outgoing, topic_key: TopicKey, signing_key: SigningKey, digest: str
-    ) -> MessageHeader:
+    def _header(self, message: Outgoing, keys: SealingKeys) -> MessageHeader:
         self._sequence += 1
         return MessageHeader(
             message_id=message.message_id,
             type=message.type,
             schema=f"{message.type}/{message.schema_version}",
             topic=message.topic,
-            signer=self._service,
-            instance=self._instance,
-            key_id=signing_key.key_id,
-            boot_id=self._boot_id,
+            signer=self._keys.service,
+            instance=self._keys.instance,
+            key_id=keys.signing_key.key_id,
+            boot_id=self._keys.boot_id,
             sequence=self._sequence,
-            key_epoch=topic_key.epoch,
-            generation=topic_key.generation,
-            ca_epoch=EpochNumber(self._ca_epoch()),
-            policy_digest=digest,
+            key_epoch=keys.topic_key.epoch,
+            generation=keys.topic_key.generation,
+            ca_epoch=keys.ca_epoch,
+            policy_digest=keys.rule.digest,
             sent_at=self._clock.now(),
         )
 
@@ -278,7 +304,7 @@ class Publisher:
         return await waiting.future
 
     async def _repeat(self, message: Outgoing, data: bytes) -> PublishAck:
-        deadline = self._clock.monotonic() + self._profile.retry_limit.total_seconds()
+        deadline = self._clock.monotonic() + self._retry_limit.total_seconds()
         pause = _FIRST_RETRY_SECONDS
         while True:
             left = deadline - self._clock.monotonic()
@@ -308,3 +334,17 @@ def _sealed(
         payload, header = contents[0]
         return [seal(payload, header, topic_key, signing_key, entropy)]
     return seal_batch(contents, topic_key, signing_key, entropy)
+
+
+def _problem(topic: object, payload: object, kind: object, message_id: object) -> str | None:
+    """Return what keeps this from being a message, ``None`` when nothing does."""
+    if not isinstance(payload, bytes):
+        return "payload is not bytes"
+    if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
+        return "type is not 1 to 90 letters, digits and . _ / : -"
+    try:
+        parse_topic(str(topic))
+        uuid.UUID(str(message_id))
+    except ValueError as error:
+        return f"topic or message_id: {error}"
+    return None

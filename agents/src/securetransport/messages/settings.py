@@ -20,6 +20,9 @@ class MessagesSection(Section):
     ack_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 1.5
     """Wait for a stream's receipt before the same bytes are published again."""
 
+    handler_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """How long a handler may take with one message; then it is stopped, which counts as failed."""
+
     batch_linger_seconds: Annotated[float, Field(ge=0, le=0.1)] = 0.008
     """Under load, how long a message waits for others to share its signature; 0 for never."""
 

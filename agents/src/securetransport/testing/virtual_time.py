@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from typing import Any
+from typing import Any, Final
+
+_TICK_SECONDS: Final = 1e-9
+"""Passes at least in each turn, or a wait that is rounded to nothing would never end."""
 
 
 class _PatientSelector(selectors.DefaultSelector):
@@ -21,7 +24,7 @@ class _PatientSelector(selectors.DefaultSelector):
             return super().select(None)  # only another thread or a socket can end this wait
         ready = super().select(0)
         if not ready:
-            self.slept_seconds += max(timeout, 0.0)
+            self.slept_seconds += max(timeout, _TICK_SECONDS)
         return ready
 
 

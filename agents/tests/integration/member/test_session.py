@@ -322,7 +322,7 @@ async def test_older_trust_is_refused_also_after_a_restart(stage: Stage) -> None
     await stage.stop()
     again = stage.make_session()
     with pytest.raises(RejectedDocumentError) as caught:
-        await again._trust.offer(old)
+        again._trust.offer(old)
     assert caught.value.fields["reason"] == "rollback"
     assert again.trust is None
 
@@ -334,6 +334,6 @@ async def test_trust_signed_by_another_key_is_refused(stage: Stage) -> None:
     data = stage.bundle_document()
     stage.authority = own
     with pytest.raises(RejectedDocumentError) as caught:
-        await stage.session._trust.offer(data)
+        stage.session._trust.offer(data)
     assert caught.value.fields["reason"] == "signature"
     assert stage.session.trust is before

@@ -15,6 +15,8 @@ from securetransport.core.base.errors import PermissionDeniedError, TransientErr
 from securetransport.core.base.names import ServiceId
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.messages.consumer import Consumer, Delivery
+from securetransport.messages.ledger import Ledger
+from securetransport.testing import FakeFiles
 from service_bench import Connect
 from service_broker import Broker, user
 from service_scene import ACL_TEXT, TOPIC, Authority, Party
@@ -43,8 +45,11 @@ def service_users() -> list[str]:
 class Scene:
     """Both services connected, with their loops running."""
 
-    def __init__(self, authority: Authority, sender: Party, reader: Party) -> None:
+    def __init__(
+        self, authority: Authority, sender: Party, reader: Party, ledgers: dict[str, Path]
+    ) -> None:
         self.authority, self.sender, self.reader = authority, sender, reader
+        self.ledgers = ledgers
         self.tasks: list[asyncio.Task[None]] = []
         self.consumer: Consumer | None = None
 
@@ -80,7 +85,7 @@ class Scene:
                 await asyncio.sleep(0.02)
 
     def effects(self) -> int:
-        return judge([self.sender.ledger_file], [self.reader.ledger_file], TOPIC).effected
+        return int(verdict(self)["effected"])
 
 
 @pytest.fixture
@@ -100,15 +105,19 @@ async def scene(
     )
     authority = Authority()
     await authority.prepare()
-    sender = Party(authority, ServiceId("gatekeeper"), tmp_path / "gatekeeper")
-    reader = Party(authority, ServiceId("auth-controller"), tmp_path / "auth-controller")
+    clock = authority.clock
+    files = {name: tmp_path / f"{name}.db" for name in ("gatekeeper", "auth-controller")}
+    sender, reader = (
+        Party(authority, ServiceId(name), Ledger(file, clock), FakeFiles())
+        for name, file in files.items()
+    )
     for party in (sender, reader):
         await party.signing_keys.reconcile()
         party.connection = await connect(party.service)
     await authority.publish()
     for party in (sender, reader):
         await party.learn()
-    made = Scene(authority, sender, reader)
+    made = Scene(authority, sender, reader, files)
     made.run(sender.publisher.run())
     yield made
     for task in made.tasks:
@@ -119,7 +128,8 @@ async def scene(
 
 
 def verdict(scene: Scene) -> dict[str, int]:
-    return judge([scene.sender.ledger_file], [scene.reader.ledger_file], TOPIC).summary()
+    sent, done = scene.ledgers["gatekeeper"], scene.ledgers["auth-controller"]
+    return judge([sent], [done], TOPIC).summary()
 
 
 async def left_in_stream(connect: Connect) -> int:

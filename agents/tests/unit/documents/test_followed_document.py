@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -77,110 +76,103 @@ class Process:
         return documents.encode(documents.with_signature(unsigned, signature))
 
 
-async def refusal(document: FollowedDocument[BrokerPolicy], data: bytes) -> str:
+def refusal(document: FollowedDocument[BrokerPolicy], data: bytes) -> str:
     with pytest.raises(RejectedDocumentError) as caught:
-        await document.offer(data)
+        document.offer(data)
     return str(caught.value.fields["reason"])
 
 
-async def test_newer_document_comes_into_force_and_the_same_one_changes_nothing() -> None:
+def test_newer_document_comes_into_force_and_the_same_one_changes_nothing() -> None:
     process = Process()
     data = process.document(1)
-    assert await process.policy.offer(data)
-    assert not await process.policy.offer(data)
+    assert process.policy.offer(data)
+    assert not process.policy.offer(data)
     assert process.policy.current is not None
     assert process.policy.current.version == Version(counter=1)
     assert process.results == [(KIND.value, "accepted")]
 
 
-async def test_older_document_is_refused_and_counted() -> None:
+def test_older_document_is_refused_and_counted() -> None:
     process = Process()
     old = process.document(1)
-    await process.policy.offer(process.document(2))
-    assert await refusal(process.policy, old) == "rollback"
+    process.policy.offer(process.document(2))
+    assert refusal(process.policy, old) == "rollback"
     assert process.results[-1] == (KIND.value, "rollback")
     assert process.policy.current is not None
     assert process.policy.current.version == Version(counter=2)
 
 
-async def test_older_document_from_a_place_that_lags_is_no_refusal() -> None:
+def test_older_document_from_a_place_that_lags_is_no_refusal() -> None:
     process = Process()
     old = process.document(1)
-    await process.policy.offer(process.document(2))
-    assert not await process.policy.offer(old, may_lag=True)
+    process.policy.offer(process.document(2))
+    assert not process.policy.offer(old, may_lag=True)
 
 
-async def test_older_document_is_refused_also_after_a_restart() -> None:
+def test_older_document_is_refused_also_after_a_restart() -> None:
     process = Process()
     old = process.document(1)
-    await process.policy.offer(process.document(2))
-    assert await refusal(process.again().policy, old) == "rollback"
+    process.policy.offer(process.document(2))
+    assert refusal(process.again().policy, old) == "rollback"
 
 
-async def test_expired_document_is_refused() -> None:
+def test_expired_document_is_refused() -> None:
     process = Process()
     data = process.document(1, life=10)
     process.clock.advance(10)
-    assert await refusal(process.policy, data) == "expired"
+    assert refusal(process.policy, data) == "expired"
 
 
-async def test_document_that_expires_in_force_stays_and_is_stale() -> None:
+def test_document_that_expires_in_force_stays_and_is_stale() -> None:
     process = Process()
-    await process.policy.offer(process.document(1, life=10))
+    process.policy.offer(process.document(1, life=10))
     process.clock.advance(10)
     assert process.policy.current is not None
     assert process.policy.current.is_stale(process.clock.now())
 
 
-async def test_kept_document_is_in_force_after_a_restart_without_openbao() -> None:
+def test_kept_document_is_in_force_after_a_restart_without_openbao() -> None:
     process = Process()
-    await process.policy.offer(process.document(1, digest="kept"))
+    process.policy.offer(process.document(1, digest="kept"))
     again = process.again()
     again.policy.restore()
     assert again.policy.current is not None
     assert again.policy.current.body.acl_digest == "kept"
 
 
-async def test_kept_document_that_expired_meanwhile_still_bars_older_ones() -> None:
+def test_kept_document_that_expired_meanwhile_still_bars_older_ones() -> None:
     process = Process()
     old = process.document(1, life=1000)
-    await process.policy.offer(process.document(2, life=10))
+    process.policy.offer(process.document(2, life=10))
     process.clock.advance(10)
     again = process.again()
     again.policy.restore()
     assert again.policy.current is None
-    assert await refusal(again.policy, old) == "rollback"
+    assert refusal(again.policy, old) == "rollback"
 
 
-async def test_damaged_kept_document_is_no_end_and_its_version_is_known() -> None:
+def test_damaged_kept_document_is_no_end_and_its_version_is_known() -> None:
     process = Process()
     old = process.document(1)
-    await process.policy.offer(process.document(2))
+    process.policy.offer(process.document(2))
     process.files.write(HOME / KIND.value, b"junk")
     again = process.again()
     again.policy.restore()
     assert again.policy.current is None
-    assert await refusal(again.policy, old) == "rollback"
+    assert refusal(again.policy, old) == "rollback"
 
 
-async def test_document_takes_no_effect_when_the_disk_does_not_take_its_version() -> None:
+def test_document_takes_no_effect_when_the_disk_does_not_take_its_version() -> None:
     process = Process()
     data = process.document(1)
     process.files.is_full = True
     for _ in range(2):  # the second time, too: nothing was remembered
         with pytest.raises(SecureTransportError):
-            await process.policy.offer(data)
+            process.policy.offer(data)
         assert process.policy.current is None
     process.files.is_full = False
-    assert await process.policy.offer(data)
+    assert process.policy.offer(data)
     assert process.again().gate.versions.newest(KIND) == Version(counter=1)
-
-
-async def test_documents_offered_at_once_leave_the_highest_on_disk() -> None:
-    process = Process()
-    offers = [process.document(counter) for counter in range(1, 6)]
-    await asyncio.gather(*map(process.policy.offer, offers))
-    assert process.again().gate.versions.newest(KIND) == Version(counter=5)
 
 
 @pytest.mark.parametrize("value", [{}, {"document": 1}, {"document": "%"}, {"other": "YQ=="}])
@@ -225,7 +217,7 @@ def test_keeper_takes_up_the_documents_of_the_first_edition() -> None:
     assert trust.current.body.active == 29454480
 
 
-async def test_keeper_refuses_what_is_older_than_a_document_of_the_first_edition() -> None:
+def test_keeper_refuses_what_is_older_than_a_document_of_the_first_edition() -> None:
     process = first_edition("broker-policy")
     process.clock.advance(timedelta(hours=2))  # what was kept is past its end
     process.policy.restore()
@@ -234,7 +226,7 @@ async def test_keeper_refuses_what_is_older_than_a_document_of_the_first_edition
     process.gate = process._gate()
     again = process.follow()
     again.restore()
-    assert await refusal(again, process.document(6)) == "rollback"
+    assert refusal(again, process.document(6)) == "rollback"
 
 
 def test_member_reads_the_versions_of_the_first_edition() -> None:
@@ -244,9 +236,9 @@ def test_member_reads_the_versions_of_the_first_edition() -> None:
     assert versions.newest(DocumentKind.BROKER_POLICY) is None
 
 
-async def test_versions_of_other_kinds_survive_a_new_one() -> None:
+def test_versions_of_other_kinds_survive_a_new_one() -> None:
     process = first_edition(FILE_NAME)
-    await process.gate.versions.accept(KIND, Version(counter=1))
+    process.gate.versions.accept(KIND, Version(counter=1))
     stored = json.loads(process.files.read(HOME / FILE_NAME) or b"")
     assert stored["directory"] == {"incarnation": 0, "counter": 3}
     assert stored[KIND.value] == {"incarnation": 0, "counter": 1}

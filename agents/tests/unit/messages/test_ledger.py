@@ -82,10 +82,10 @@ async def test_closed_ledger_refuses(tmp_path: Path) -> None:
 
 def test_ledger_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     async def make() -> None:
-        await Ledger(tmp_path / "state" / "ledger.db", SystemClock()).close()
+        await Ledger(tmp_path / "ledger.db", SystemClock()).close()
 
     asyncio.run(make())
-    assert (tmp_path / "state" / "ledger.db").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "ledger.db").stat().st_mode & 0o077 == 0
 
 
 WRITER = """
