@@ -2,7 +2,7 @@
 
 Sessions use the environment that ``tools/bootstrap.py`` made, so they start at once and test what
 is locked. None is skipped: one that would find nothing to check fails. ``bench``, ``port-calls``,
-``lab`` and ``lock`` run only when they are named. At the end a table shows what each stage took and
+``molecule``, ``installed``, ``lab`` and ``lock`` run only when they are named. At the end a table shows what each stage took and
 may take.
 """
 
@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 from nox.sessions import Session
 
 ROOT = Path(__file__).parent
@@ -35,6 +36,7 @@ PYTHON_FOLDERS = (
     "demo",
     "evaluation",
     "lab",
+    "molecule",
     "tests",
     "tools",
     "noxfile.py",
@@ -48,6 +50,8 @@ YAML_FOLDERS = (
     "galaxy.yml",
     "changelogs",
     "lab",
+    "molecule",
+    ".config",
 )
 LAB = ROOT / "lab"
 SHIPPED = (
@@ -182,6 +186,7 @@ def types(session: Session) -> None:
     run(session, "mypy", config, "agents/src/securetransport", "noxfile.py")
     run(session, "mypy", config, "--package", "securetransport_examples")
     run(session, "mypy", config, "--package", "evaluation", "--package", "demo")
+    run(session, "mypy", config, "molecule/common/callback", "molecule/common/files")
     lab = str(LAB / "src")
     run(session, "mypy", config, "--package", "lab", MYPYPATH=lab)
     # A node's first process runs alone, with the Python of the node.
@@ -307,10 +312,35 @@ def idempotence(session: Session) -> None:
     pytest(session, "idempotence", "--exitfirst", *present(session, "tests/idempotence"))
 
 
-@gate("installed", 300)
+@gate("installed", 300, default=False)
 def installed(session: Session) -> None:
     """The collection from its tarball beside the wheel, alone; each supported ansible-core."""
     pytest(session, "installed", "--exitfirst", *present(session, "tests/installed"))
+
+
+@gate("molecule", 360, default=False)
+def molecule(session: Session) -> None:
+    """Each role on one local platform: told, done, again, hurt, repaired, asked, taken away.
+
+    Arguments are those of molecule: ``nox -s molecule -- test -s nats --destroy=never``.
+    """
+    present(session, "molecule", ".config/molecule/config.yml")
+    told = tuple(session.posargs) or ("test", "--all")
+    # What an interrupted run left is not believed: the platform is built, or found built.
+    notes = BUILD / "molecule"
+    if told[0] == "test":
+        shutil.rmtree(notes, ignore_errors=True)
+    environment = {
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(notes),
+        "MOLECULE_GLOB": "molecule/*/molecule.yml",
+    }
+    try:
+        run(session, "molecule", *told, **environment)
+    except CommandFailed:
+        # Molecule leaves the platform when a scenario cannot be cleaned up.
+        if told[0] == "test" and "--destroy=never" not in told:
+            run(session, "molecule", "destroy", **environment)
+        raise
 
 
 @gate("lab-build", 1900, default=False)
