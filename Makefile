@@ -1,4 +1,4 @@
-# The front door. Every target is one line; what it does is told by the script it calls.
+# What a person calls. Every target is one line; what it does is told by the script it calls.
 PYTHON ?= python3
 ENV := .venv/bin
 

@@ -1,4 +1,4 @@
-"""The front door does not care where the checkout lies or what the terminal's environment says."""
+"""Make targets do not care where the checkout lies or what the terminal's environment says."""
 
 from __future__ import annotations
 
