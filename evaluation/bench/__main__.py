@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -130,6 +131,7 @@ def main() -> int:
     )
     parser.add_argument("--pairs", type=int, default=10, help="pairs of runs with --against")
     told = parser.parse_args()
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # nats-py's TLS streams make it warn
     console = Console(width=None if sys.stdout.isatty() else 110)
     try:
         if told.against is None:
