@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from keeper_bench import CLIENT, MANAGED, ROUTE, KeeperBench
+from keeper_bench import CLIENT, MANAGED, ROUTE, KeeperBench, settings
 
 from securetransport.core.base import names
 from securetransport.core.base.epochs import EpochNumber
@@ -51,6 +51,11 @@ async def test_first_files_are_there_before_the_server_and_it_may_start() -> Non
     await bench.keeper.round()
     assert await bench.serves(digest)
     assert bench.waits() == ""
+
+
+async def test_leaf_is_asked_for_the_life_that_the_profile_says() -> None:
+    bench = await settled()
+    assert bench.leaf_source.asked == [settings().profile_value().leaf_validity]
 
 
 async def test_files_are_checked_by_the_servers_program_before_they_are_in_force() -> None:
