@@ -1,9 +1,9 @@
 """Every check by name: ``.venv/bin/nox -l``; ``make test`` and CI run these same names.
 
 Sessions use the environment that ``tools/bootstrap.py`` made, so they start at once and test what
-is locked. None is skipped: one that would find nothing to check fails. ``bench``, ``port-calls``,
-``molecule``, ``installed``, ``lab`` and ``lock`` run only when they are named. At the end a table shows what each stage took and
-may take.
+is locked. None is skipped: one that would find nothing to check fails. ``molecule``, ``installed``,
+``bench``, ``port-calls``, ``lab`` and ``lock`` run only when they are named. At the end a table
+shows what each stage took and may take.
 """
 
 from __future__ import annotations

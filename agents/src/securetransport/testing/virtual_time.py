@@ -13,6 +13,22 @@ _TICK_SECONDS: Final = 1e-9
 """Passes at least in each turn, or a wait that is rounded to nothing would never end."""
 
 
+_LONGEST_WAIT_SECONDS: Final = 30.0
+
+
+class StuckError(BaseException):
+    """Nothing is left that could happen: every task waits, no timer is set, no thread answers.
+
+    No ``Exception``, so that no loop that goes on after errors swallows it.
+    """
+
+
+def _waiting() -> str:
+    """Return what each task waits for."""
+    lines = [f"{task.get_name()}: {task.get_stack(limit=1)}" for task in asyncio.all_tasks()]
+    return "simulated time is stuck: " + "; ".join(lines)
+
+
 class _PatientSelector(selectors.DefaultSelector):
     """Never sleeps for a timer; tells how long it would have."""
 
@@ -21,7 +37,11 @@ class _PatientSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         """Return what is ready; with timers set, time passes instead of being waited for."""
         if timeout is None:
-            return super().select(None)  # only another thread or a socket can end this wait
+            # Only another thread or a socket can end this wait, and none of a test takes long.
+            ready = super().select(_LONGEST_WAIT_SECONDS)
+            if not ready:
+                raise StuckError(_waiting())
+            return ready
         ready = super().select(0)
         if not ready:
             self.slept_seconds += max(timeout, _TICK_SECONDS)
