@@ -9,8 +9,9 @@ import asyncio
 import selectors
 from typing import Any, Final
 
+_MOST_TURNS: Final = 1000
 _TICK_SECONDS: Final = 1e-9
-"""Passes at least in each turn, or a wait that is rounded to nothing would never end."""
+"""Passes when that many turns took no time: a wait that is rounded to nothing would never end."""
 
 
 _LONGEST_WAIT_SECONDS: Final = 30.0
@@ -33,6 +34,7 @@ class _PatientSelector(selectors.DefaultSelector):
     """Never sleeps for a timer; tells how long it would have."""
 
     slept_seconds = 0.0
+    turns_in_no_time = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         """Return what is ready; with timers set, time passes instead of being waited for."""
@@ -44,8 +46,15 @@ class _PatientSelector(selectors.DefaultSelector):
             return ready
         ready = super().select(0)
         if not ready:
-            self.slept_seconds += max(timeout, _TICK_SECONDS)
+            self._pass(timeout)
         return ready
+
+    def _pass(self, seconds: float) -> None:
+        before = self.slept_seconds
+        self.slept_seconds += max(seconds, 0.0)
+        self.turns_in_no_time = 0 if self.slept_seconds > before else self.turns_in_no_time + 1
+        if self.turns_in_no_time > _MOST_TURNS:
+            self.slept_seconds += _TICK_SECONDS
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
