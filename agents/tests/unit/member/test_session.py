@@ -180,6 +180,30 @@ async def test_trust_signed_by_another_key_is_refused_and_counted(scene: MemberS
     assert scene.session.is_admitted
 
 
+async def test_first_statement_is_of_the_newest_trust_set_that_the_bus_knows() -> None:
+    scene = MemberScene()
+    scene.admin = await scene.bus.join("admin")
+    await scene.publish_trust()
+    scene.issuers.append(Issuer.make(101, START))
+    await scene.publish_trust(store=False)  # OpenBao's reader lags behind
+    scene.start()
+    await scene.wait(lambda: scene.session.is_admitted)
+    assert scene.attested()[0].digest == digest_of(scene)
+    await scene.stop()
+
+
+async def test_trust_is_read_from_openbao_at_once_while_the_bus_is_down(
+    scene: MemberScene,
+) -> None:
+    for server in scene.bus.servers.values():
+        server.stop()
+    await scene.wait(lambda: not scene.session.is_admitted)
+    scene.issuers.append(Issuer.make(101, START))
+    await scene.publish_trust(announce=False)
+    wanted = scene.version
+    await scene.wait(lambda: getattr(scene.session.trust, "version", None) == wanted, seconds=1.5)
+
+
 # --- leaf and moves ---------------------------------------------------------------------------
 
 
@@ -316,6 +340,23 @@ async def test_connection_that_cannot_reconnect_is_replaced(scene: MemberScene) 
     await scene.wait(lambda: scene.session.connection is old or old.is_closed)
 
 
+async def test_connection_that_ended_for_good_is_replaced_with_the_newest_leaf(
+    scene: MemberScene,
+) -> None:
+    old = scene.session.connection
+    for server in scene.bus.servers.values():
+        for held in tuple(server.sessions):
+            server.drop(held, is_final=True)
+        server.stop()
+    scene.session._leaf.request_renewal()
+    await scene.wait(lambda: len(scene.leaf_source.issued) == 2, seconds=3)
+    for server in scene.bus.servers.values():
+        server.start()
+    await scene.wait(lambda: scene.session.is_admitted, seconds=15)
+    assert old.is_closed
+    assert scene.leaf_source.issued[-1].fingerprint in scene.attested()[-1].leaf_fingerprints
+
+
 async def test_removed_user_is_not_ready_until_it_is_back(scene: MemberScene) -> None:
     others = tuple(user for user in scene.policy.users if user.service != "gatekeeper")
     scene.bus.set_policy(BrokerPolicy(acl_digest="0" * 64, users=others))
@@ -378,6 +419,18 @@ async def test_statement_without_a_receipt_is_repeated_every_few_seconds(
     heard = await watcher.overhear()  # an authority that was restarted
     await asyncio.sleep(6)
     assert heard
+
+
+async def test_statement_counts_only_when_the_server_has_it(watcher: MemberScene) -> None:
+    await watcher.publish_trust(announce=False)
+    watcher.start()
+    await watcher.wait(lambda: watcher.session.is_admitted)
+    for server in watcher.bus.servers.values():
+        server.pause()
+    watcher.issuers.append(Issuer.make(101, START))
+    await watcher.publish_trust(announce=False)
+    await watcher.wait(lambda: watcher.count("attestations_total", result="failed") >= 1, seconds=4)
+    assert not watcher.session.is_admitted
 
 
 async def test_trust_reaches_the_system_account_from_openbao_within_two_seconds(

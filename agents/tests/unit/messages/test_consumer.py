@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from message_bench import DURABLE, HANDLED, REFUSED, STREAM, MessageBench
 
+from securetransport.core.acl import load_acl
 from securetransport.core.acl.compile.streams import BACKOFF, MAX_DELIVER
 from securetransport.core.base.errors import MalformedMessageError, TransientError
 from securetransport.core.base.names import KV_DIRECTORY, ServiceId
@@ -17,7 +18,7 @@ from securetransport.core.formats.deny_list import DenyList
 from securetransport.messages.consumer import PROGRESS_SECONDS, Delivery
 from securetransport.messages.settings import MessagesSection
 from securetransport.testing.bus import ApiError, Leg
-from service_scene import TOPIC
+from service_scene import ACL_TEXT, TOPIC
 
 pytestmark = pytest.mark.virtual_time
 
@@ -233,6 +234,22 @@ async def test_new_generation_is_read_when_a_message_names_it(bench: MessageBenc
     await bench.sender.bundle.refresh("test")
     await bench.send(3)
     await bench.wait(lambda: len(bench.handled) == 3)
+
+
+async def test_rule_that_changed_is_read_when_a_message_names_it(bench: MessageBench) -> None:
+    await bench.consume()
+    await bench.send()
+    await bench.wait(lambda: len(bench.handled) == 1)
+    more = "gatekeeper: {produces: [auth.requests]}\n  other: {produces: [auth.requests]}"
+    bench.authority.acl = load_acl(
+        ACL_TEXT.replace("gatekeeper: {produces: [auth.requests]}", more)
+    )
+    await bench.authority.prepare()
+    await bench.authority.publish()
+    await bench.sender.learn()
+    await bench.send()
+    await bench.wait(lambda: len(bench.handled) == 2, seconds=1)
+    assert bench.handled[1].deliveries == 1
 
 
 async def test_key_that_nobody_lists_is_waited_for_a_little_and_then_parked(
