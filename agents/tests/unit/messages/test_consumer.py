@@ -91,8 +91,9 @@ async def test_message_that_no_delivery_settles_is_parked_whole_with_its_reason(
 
     async def failing(delivery: Delivery) -> None:
         calls.append(delivery.deliveries)
-        raise KeyError("bug")
+        raise TransientError("not now")
 
+    bench.repeat_soon()
     await bench.consume(failing)
     await bench.send()
     sealed = bench.bus.streams[STREAM].messages()[0].frame
@@ -101,21 +102,22 @@ async def test_message_that_no_delivery_settles_is_parked_whole_with_its_reason(
     (letter,) = bench.bus.streams["DEAD_LETTERS"].messages()
     assert letter.frame.data == sealed.data
     (headers,) = bench.letters()
-    assert headers["St-Reason"] == "failed"
+    assert headers["St-Reason"] == "transient"
     assert headers["St-Subject"] == TOPIC
     assert headers["St-Message-Id"] == sealed.headers["Nats-Msg-Id"]
     assert (headers["St-Sequence"], headers["St-Deliveries"]) == ("1", "16")
-    assert count(bench, "failed") == 16
+    assert count(bench, "later") == 15
 
 
 async def test_letter_that_is_not_taken_is_tried_again_and_the_message_stays(
     bench: MessageBench,
 ) -> None:
     async def failing(_delivery: Delivery) -> None:
-        raise KeyError("bug")
+        raise TransientError("not now")
 
     full = ApiError(503, 10077, "maximum bytes exceeded")
     bench.bus.streams["DEAD_LETTERS"].failures += [full]
+    bench.repeat_soon()
     await bench.consume(failing)
     await bench.send()
     await bench.wait(lambda: len(bench.letters()) == 1, seconds=3600)
@@ -150,6 +152,23 @@ async def test_message_that_ends_the_process_each_time_is_parked_before_it_is_ha
     (headers,) = bench.letters()
     assert headers["St-Reason"] == "deliveries"
     assert bench.left() == 0
+
+
+async def test_handler_with_a_bug_is_tried_again_after_a_pause_and_ends_nothing(
+    bench: MessageBench,
+) -> None:
+    at: list[float] = []
+
+    async def broken(_delivery: Delivery) -> None:
+        at.append(asyncio.get_running_loop().time())
+        if len(at) == 1:
+            raise KeyError("bug")
+
+    await bench.consume(broken)
+    await bench.send()
+    await bench.wait(lambda: bench.left() == 0, seconds=60)
+    assert at[1] - at[0] >= 5
+    assert (count(bench, "failed"), count(bench, "later")) == (1, 1)
 
 
 async def test_handler_that_refuses_ends_the_message(bench: MessageBench) -> None:
