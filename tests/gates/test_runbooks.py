@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -41,12 +42,11 @@ def test_every_reason_not_to_be_ready_has_a_row() -> None:
 
 
 def test_every_thing_that_a_keeper_waits_for_has_a_row() -> None:
-    path = functions("next_step")[0][0]
-    rests = [argument for _, argument in first_arguments("Rest", path)]
+    rests = [argument for _, argument in first_arguments("Wait", "server_files/decide.py")]
     made = {_called(node) for node in rests if isinstance(node, ast.Call)}
     waits = {text for node in rests for text in words(node)}
     waits |= {text for name in made for _, node in functions(name) for text in returned(node)}
-    waits |= {text for _, node in first_arguments("_rest") for text in words(node)}
+    waits |= {text for _, node in first_arguments("_rest") for text in words(node)} - {"; "}
     waits |= {"the first round"}  # before any step
     same(told(READINESS, "What a keeper waits for", "waits for"), waits)
 
@@ -64,16 +64,17 @@ def test_every_thing_that_a_server_start_waits_for_has_a_row() -> None:
 def test_everything_that_a_rotation_waits_for_has_a_row() -> None:
     path = functions("servers_confirm")[0][0]
     gates = {node for place, node in functions(".*") if place == path}
-    waiting = {function for function, _ in calls("Wait")}
-    lines = {text for text in said(gates | waiting) if ": " in text}
+    constants = {text for text in constants_of(path) if ": " in text}
+    waiting = {function for function, _ in calls("Wait", "decisions/ca/")}
+    lines = {text for text in said(gates | waiting) if ": " in text} | constants
     same(told(HOLDS, "What it waits for", "status prints"), lines)
 
 
 def test_every_step_that_can_wait_has_a_row() -> None:
     steps = {
         text
-        for function, call in calls("Wait")
-        for node in meant(call.args[1], function)
+        for function, call in calls("Wait", "decisions/ca/")
+        for node in meant(step_of(call), function)
         for text in words(node)
     }
     same(told(HOLDS, "Which step waits", "step"), steps)
@@ -82,28 +83,42 @@ def test_every_step_that_can_wait_has_a_row() -> None:
 # --- reading code ----------------------------------------------------------------------------
 
 
+def constants_of(path: Path) -> set[str]:
+    """Return the sentences that a module keeps as constants; fields are gaps."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    values = [entry.value for entry in body if isinstance(entry, ast.AnnAssign)]
+    texts = [v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)]
+    return {re.sub(r"{[^}]*}", GAP, text) for text in texts}
+
+
+def step_of(call: ast.Call) -> ast.expr:
+    """Return what a call of ``Wait`` gives as its step: by name, or as the third argument."""
+    named = [keyword.value for keyword in call.keywords if keyword.arg == "step"]
+    return named[0] if named else call.args[2]
+
+
 @cache
 def _all_calls() -> tuple[tuple[Path, Function, ast.Call], ...]:
     return tuple(
         (path, function, node)
         for path, function in functions(".*")
         for node in ast.walk(function)
-        if isinstance(node, ast.Call) and node.args
+        if isinstance(node, ast.Call)
     )
 
 
-def calls(name: str, path: Path | None = None) -> list[tuple[Function, ast.Call]]:
-    """Return the calls of ``name`` with arguments, each with the function it stands in."""
+def calls(name: str, place: str = "") -> list[tuple[Function, ast.Call]]:
+    """Return the calls of ``name`` in files whose path has ``place``, with their functions."""
     return [
         (function, call)
-        for place, function, call in _all_calls()
-        if _called(call) == name and path in {None, place}
+        for path, function, call in _all_calls()
+        if _called(call) == name and place in path.as_posix()
     ]
 
 
-def first_arguments(name: str, path: Path | None = None) -> list[tuple[Function, ast.expr]]:
+def first_arguments(name: str, place: str = "") -> list[tuple[Function, ast.expr]]:
     """Return what is given first to calls of ``name``."""
-    return [(function, call.args[0]) for function, call in calls(name, path)]
+    return [(function, call.args[0]) for function, call in calls(name, place) if call.args]
 
 
 def meant(node: ast.expr, function: Function) -> list[ast.expr]:

@@ -114,7 +114,7 @@ def test_bodies_are_those_of_the_code() -> None:
         if issubclass(kind, Document) and kind is not Document
     }
     assert {row[0]: row[2].split(", ") for row in table} == records
-    assert {span for row in table for span in code_spans(row[1])} | {"acl", "rotation-event"} == {
+    assert {span for row in table for span in code_spans(row[1])} | {"acl"} == {
         kind.value for kind in DocumentKind
     }
 
