@@ -209,7 +209,7 @@ def imports(session: Session) -> None:
     run(session, "lint-imports", "--no-logo", *plugins, PYTHONPATH=str(ROOT / "plugins"))
 
 
-@gate("gates", 20)
+@gate("gates", 45)
 def gates(session: Session) -> None:
     """The gates themselves: planted wrong imports are refused, a wrong Python gets one line."""
     pytest(session, "gates", *present(session, "tests/gates"))
