@@ -49,7 +49,7 @@ def first(statuses: Sequence[Mapping[str, Any]], after: float) -> Rotation | Non
             if entry["state"] != "active" or steps["active"] < after:
                 continue
             earlier = [one["ca"]["active"] for one in statuses[:number]]
-            servers, members = _who_showed(entry["epoch"], statuses[: number + 1])
+            servers, members = _who_showed(entry["epoch"], statuses)
             return Rotation(
                 epoch=entry["epoch"],
                 issuer=entry["issuer"],

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.footprint import PROMISED
+
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\]\(([^)#:]+?)(?:#[^)]*)?\)")
 PAGES = ("README.md", "CONTRIBUTING.md")
@@ -63,6 +65,16 @@ def test_every_gate_of_contributing_is_a_session() -> None:
     noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
     sessions = set(re.findall(r'^@gate\("([^"]+)"', noxfile, re.MULTILINE))
     assert named == sessions - {"lock"}
+
+
+def test_the_readme_promises_what_the_verdict_asserts() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    found = re.search(r"at most (\d+) minutes, ([\d.]+) GB of memory and (\d+) MB of disk", text)
+    assert found is not None
+    minutes, gigabytes, megabytes = map(float, found.groups())
+    assert minutes * 60 == PROMISED.seconds
+    assert gigabytes * 1000 == pytest.approx(PROMISED.memory_megabytes)
+    assert megabytes == PROMISED.disk_megabytes
 
 
 def test_the_command_has_the_version_of_the_collection() -> None:
