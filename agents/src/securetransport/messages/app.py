@@ -25,7 +25,6 @@ from securetransport.adapters.files import LocalFiles
 from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.system import SystemClock, SystemRandomness
-from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.ports import Clock, PublishAck
 from securetransport.member.session import MemberPorts, Session
 from securetransport.messages.client import MessageClient
@@ -35,6 +34,7 @@ from securetransport.messages.publisher import Publisher
 from securetransport.messages.settings import ServiceSettings
 from securetransport.runtime.main import App
 from securetransport.runtime.metrics import StoreMetrics
+from securetransport.runtime.sections import read_keys
 from securetransport.runtime.supervisor import EternalTask
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -71,7 +71,7 @@ class ServiceApp(Generic[S]):
             bao.timeout_seconds,
             on_call=StoreMetrics(registry).observe,
         )
-        keys = AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8"))
+        keys = read_keys(settings.authority.keys_file, "authority.keys_file")
         ports = MemberPorts(
             store=self._store,
             bus=NatsBus(),

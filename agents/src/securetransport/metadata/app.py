@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -13,8 +12,6 @@ from securetransport.adapters.files import LocalFiles, ensure_private_dir
 from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.system import SystemClock, SystemRandomness
-from securetransport.core.base.errors import ConfigError, SecureTransportError
-from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.member.account import application_account
 from securetransport.member.session import MemberPorts, Session
 from securetransport.metadata.bus import AuthorityBus
@@ -33,11 +30,10 @@ from securetransport.metadata.telemetry import MetadataMetrics
 from securetransport.runtime import supervisor
 from securetransport.runtime.main import App
 from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
+from securetransport.runtime.sections import read_keys
 
 _ROUND = timedelta(milliseconds=500)
 _KEYS_ROUND = timedelta(seconds=1)
-_ACL_FIELD = "acl.administrator_keys_file"
-_AUTHORITY_FIELD = "authority.keys_file"
 
 
 class Metadata:
@@ -56,7 +52,7 @@ class Metadata:
             on_call=StoreMetrics(registry).observe,
         )
         metrics = MetadataMetrics(registry)
-        authority = _keys_of(settings.authority.keys_file, _AUTHORITY_FIELD)
+        authority = read_keys(settings.authority.keys_file, "authority.keys_file")
         signer = Signer(self._store, clock)
         document_store = DocumentStore(self._store, signer, clock)
         enrolled = EnrolledKeys(self._store, profile)
@@ -65,7 +61,9 @@ class Metadata:
             document_store,
             clock,
             profile,
-            administrators=_keys_of(settings.acl.administrator_keys_file, _ACL_FIELD),
+            administrators=read_keys(
+                settings.acl.administrator_keys_file, "acl.administrator_keys_file"
+            ),
             authority=authority,
         )
         rotation_log = RotationLog()
@@ -215,12 +213,3 @@ class Metadata:
 async def build(settings: MetadataSettings, registry: CollectorRegistry) -> App:
     """Make the authority's objects; nothing is called yet, so everything else may still be down."""
     return Metadata(settings, registry).app()
-
-
-def _keys_of(path: Path, field: str) -> AuthorityKeys:
-    try:
-        return AuthorityKeys.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as err:
-        raise ConfigError([f"{field}: cannot read {path}: {err}"]) from err
-    except SecureTransportError as err:
-        raise ConfigError([f"{field}: {path}: {err}"]) from err

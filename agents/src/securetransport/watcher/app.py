@@ -11,11 +11,11 @@ from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.system import SystemClock, SystemRandomness
 from securetransport.adapters.tls import HandshakeProbe
-from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.member.account import system_account
 from securetransport.member.session import MemberPorts, Session
 from securetransport.runtime.main import App
 from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
+from securetransport.runtime.sections import read_keys
 from securetransport.runtime.supervisor import every
 from securetransport.watcher.service import Watcher
 from securetransport.watcher.settings import WatcherSettings
@@ -40,7 +40,7 @@ async def build(settings: WatcherSettings, registry: CollectorRegistry) -> App:
         identity.service_id,
         identity.instance_id,
     )
-    keys = AuthorityKeys.from_json(settings.authority.keys_file.read_text(encoding="utf-8"))
+    keys = read_keys(settings.authority.keys_file, "authority.keys_file")
     loops = LoopMetrics(registry)
     session = Session(
         settings,
