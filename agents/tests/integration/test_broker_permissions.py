@@ -20,6 +20,7 @@ import pytest
 
 from certificates import TRUST_DOMAIN, Issuer
 from securetransport.adapters.nats import NatsBus
+from securetransport.adapters.tls import client_context
 from securetransport.core.acl import (
     Acl,
     MatrixRow,
@@ -141,7 +142,9 @@ def _refused(server: NatsServer, issuer: Issuer, rows: list[MatrixRow]) -> set[t
     raw.settimeout(5)
     while raw.recv(1) != b"\n":  # the INFO line comes before TLS
         pass
-    with _credentials(issuer, rows[0].service).wrap_socket(raw, server_hostname=LOOPBACK) as link:
+    own = _credentials(issuer, rows[0].service)
+    context = client_context(own.anchors, own.identity)
+    with context.wrap_socket(raw, server_hostname=LOOPBACK) as link:
         link.sendall(b'CONNECT {"verbose":false,"pedantic":false,"headers":false}\r\nPING\r\n')
         greeting = _until_pong(link)
         if "Authorization Violation" in greeting:

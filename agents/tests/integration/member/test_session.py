@@ -262,7 +262,8 @@ async def test_window_moves_onto_the_new_issuer_make_before_break(stage: Stage) 
     await stage.wait(lambda: stage.session.connection is not old_connection)
     await stage.wait(lambda: old_connection.is_closed)
     assert used == [True], "the old connection is up while followers move"
-    assert stage.session.leaf_epoch == 101
+    assert stage.session.leaf is not None
+    assert stage.session.leaf.epoch == 101
     new_leaf = stage.leaf_source.issued[-1]
     both = {old_leaf.fingerprint, new_leaf.fingerprint}
     history = [set(entry.leaf_fingerprints) for entry in await stage.attested()]

@@ -9,7 +9,8 @@ Rules, as nats-server 2.15 keeps them:
 3. ``max_age`` and the duplicate window are counted by the monotonic clock of the bus.
 4. With retention ``workqueue`` an acknowledged message is gone; with ``interest`` it is stored only
    for the durables that want it, and gone when each has acknowledged it.
-5. A message that says after which sequence of its subject it belongs is refused elsewhere.
+5. A message that says after which sequence of its subject it belongs is refused elsewhere, also
+   when it is a copy.
 """
 
 from __future__ import annotations
@@ -111,10 +112,10 @@ class Stream:
         limit = self.config["max_msg_size"]
         if 0 <= limit < len(frame.data) + frame.headers_bytes:
             raise ApiError(400, 10054, "message size exceeds maximum allowed")
+        self._check_expected(frame)
         message_id = frame.headers.get(HEADER_MESSAGE_ID)
         if message_id is not None and message_id in self._ids:
             return Receipt(self._ids[message_id][0], is_duplicate=True)
-        self._check_expected(frame)
         self._make_room(frame)
         self._last_sequence += 1
         now = self.clock.monotonic()
