@@ -59,7 +59,7 @@ class BundleClient:
     """Keeps the newest bundle and the topic keys.
 
     Attributes:
-        topic_keys: Keys in hand, older ones included.
+        topic_keys: Keys held, older ones included.
         wakeup: Ends the wait for the next round.
     """
 
@@ -128,7 +128,7 @@ class BundleClient:
         await connection.subscribe(names.subject_bundle_push(self._service), self._noticed)
 
     def demand(self) -> None:
-        """Fetch in the next round: a message named a key or rule that is not in hand."""
+        """Fetch in the next round: a message named a key or rule that is not held."""
         self._has_notice = True
         self.wakeup.wake()
 

@@ -1,7 +1,7 @@
 """The Directory and the deny list: whose signatures count.
 
 The Directory is small and signed: one Merkle root per key epoch and the ids of the keys in force.
-The keys themselves are pulled one by one, when a message names one that is not in hand, and
+The keys themselves are pulled one by one, when a message names one that is not held, and
 believed only with an inclusion proof against a signed root. So the cost is linear in the number of
 services.
 
@@ -143,7 +143,7 @@ class DirectoryClient:
         return frozenset(directory.key_ids) if directory else frozenset()
 
     async def _prefetch(self) -> None:
-        """Pull listed keys that are not in hand, if they are few; more are pulled on demand."""
+        """Pull listed keys that are not held, if they are few; more are pulled on demand."""
         missing = [key_id for key_id in self.known_ids() if key_id not in self.verify_keys]
         if len(missing) > _PREFETCHED_KEYS:
             return

@@ -27,7 +27,7 @@ class MessageTelemetry:
         )
         self.fallback = Counter(
             "securetransport_sent_with_older_key_total",
-            "Messages sealed with an older epoch's key because the current one was not in hand",
+            "Messages sealed with an older epoch's key because the current one was missing",
             ("topic",),
             registry=registry,
         )

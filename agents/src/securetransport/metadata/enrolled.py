@@ -38,7 +38,7 @@ class EnrolledKeys:
 
     @property
     def keys(self) -> tuple[VerifyKey, ...]:
-        """Every key in hand."""
+        """Every key held."""
         return tuple(self._keys.values())
 
     async def find(self, instance: InstanceId, key_id: str, now: datetime) -> VerifyKey:

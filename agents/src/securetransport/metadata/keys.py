@@ -74,7 +74,7 @@ class KeyRotation:
         self.completed: set[EpochNumber] = set()
 
     def topic_keys(self) -> tuple[TopicKey, ...]:
-        """Return every topic key in hand."""
+        """Return every topic key held."""
         return tuple(key for keys in self._topic_keys.values() for key in keys)
 
     async def ensure_topic_keys(self, acl: CompiledAcl) -> None:
