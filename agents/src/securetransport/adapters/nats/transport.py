@@ -38,6 +38,7 @@ class QuickTransport(TcpTransport):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._is_over = False
+        self._given_up: asyncio.StreamWriter | None = None
 
     def __bool__(self) -> bool:
         """Return true always: nats-py replaces a transport that is false by its own."""
@@ -80,16 +81,21 @@ class QuickTransport(TcpTransport):
     async def wait_closed(self) -> None:
         """Wait for the close, but not for a peer that does not answer.
 
-        The wait is left alone when it is late, and ended by the abort: to cancel it would let every
-        later wait for the same close look cancelled.
+        A writer that was late once is not waited for again: every later wait for the same close
+        would look cancelled.
         """
-        if self._io_writer is None:
+        writer = self._io_writer
+        if writer is None or writer is self._given_up:
             return
-        closing = asyncio.ensure_future(self._io_writer.wait_closed())
+        closing = asyncio.ensure_future(writer.wait_closed())
         closing.add_done_callback(_seen)
-        done, _ = await asyncio.wait({closing}, timeout=2 * _SHUTDOWN_SECONDS)
-        if not done:
-            self.abort()
+        try:
+            await asyncio.wait({closing}, timeout=2 * _SHUTDOWN_SECONDS)
+        finally:
+            if not closing.done():
+                self._given_up = writer
+                self.abort()
+                closing.cancel()
 
     def end(self) -> None:
         """Give the socket back, and never connect again."""
