@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -59,8 +59,6 @@ class Station:
     desk: Desk
     bus: FakeBus
     scene: Scene
-    number: int = 1
-    heard: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         desk, scene = self.desk, self.scene
@@ -152,7 +150,7 @@ async def test_a_standby_does_not_share_the_acting_ones_requests(
 ) -> None:
     """B10: it would refuse every second request of a member."""
     await acting(station)
-    standby = Station(desk, station.bus, Scene(desk, number=2, pki=station.scene.mounts), 2)
+    standby = Station(desk, station.bus, Scene(desk, number=2, pki=station.scene.mounts))
     await standby.scene.rotation.round()
     assert standby.scene.rotation.is_standby
     await standby.connect()
@@ -166,7 +164,7 @@ async def test_who_takes_over_begins_to_answer_and_who_lost_ends(
     desk: Desk, station: Station
 ) -> None:
     await acting(station)
-    other = Station(desk, station.bus, Scene(desk, number=2, pki=station.scene.mounts), 2)
+    other = Station(desk, station.bus, Scene(desk, number=2, pki=station.scene.mounts))
     await other.connect()
     desk.clock.advance(10)
     await other.scene.rotation.round()
@@ -220,7 +218,7 @@ async def test_a_new_trust_bundle_is_announced_once_per_connection(station: Stat
 
 async def test_a_standby_announces_nothing(desk: Desk, station: Station) -> None:
     await station.scene.rotation.round()
-    standby = Station(desk, station.bus, Scene(desk, number=2, pki=station.scene.mounts), 2)
+    standby = Station(desk, station.bus, Scene(desk, number=2, pki=station.scene.mounts))
     await standby.scene.rotation.round()
     await standby.connect()
     await standby.authority.round()
@@ -244,7 +242,7 @@ async def test_statements_are_taken_from_the_bus_and_recalled_by_a_new_process(
     await asyncio.sleep(0.1)
     assert set(station.scene.evidence.members) == {GATEKEEPER}
     assert station.scene.evidence.report is not None
-    other = Station(desk, station.bus, Scene(desk, number=2, pki=station.scene.mounts), 2)
+    other = Station(desk, station.bus, Scene(desk, number=2, pki=station.scene.mounts))
     await other.connect()
     assert set(other.scene.evidence.members) == {GATEKEEPER}
 

@@ -60,7 +60,6 @@ async def test_two_authorities_never_publish_the_same_version(desk: Desk) -> Non
     await publish(desk)
     held = await desk.store.kv_get(PATH)
     assert held is not None
-    desk.store.failures = []
     sign = desk.store.transit_sign
 
     async def slow(key: str, message: bytes) -> tuple[int, bytes]:

@@ -132,7 +132,6 @@ async def test_a_step_that_fails_in_openbao_is_done_by_a_later_round(
 async def test_a_lost_compare_and_swap_ends_the_round_without_a_step(
     desk: Desk, scene: Scene
 ) -> None:
-    desk.store.failures.extend([])
     put = desk.store.kv_put
 
     async def overtaken(path: str, value: dict[str, Any], *, cas: int) -> int:
