@@ -10,10 +10,11 @@ import remains
 from scene import STATE, command, lab
 
 from lab import plan
+from lab.errors import LabError, UnfitError
 
 
-def refusal(*arguments: str, prefix: tuple[str, ...] = ()) -> str:
-    """Run a lab command that must be refused in one line; return the line.
+def refusal(*arguments: str, prefix: tuple[str, ...] = (), error: type[LabError] = LabError) -> str:
+    """Run a lab command that must be refused in one line, by this kind of error; return the line.
 
     What explains it may follow, set in.
     """
@@ -21,7 +22,7 @@ def refusal(*arguments: str, prefix: tuple[str, ...] = ()) -> str:
         [*prefix, *command(*arguments)], capture_output=True, text=True, timeout=60, check=False
     )
     lines = (result.stdout + result.stderr).splitlines()
-    assert result.returncode == 1, lines
+    assert result.returncode == error.exit_code, lines
     assert [line for line in lines if not line.startswith("  ")] == lines[:1], lines
     return lines[0]
 
@@ -62,7 +63,8 @@ def test_not_root_is_refused_in_one_line() -> None:
     # The interpreter may lie in a folder that only root may enter, hence the one right.
     user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     reads = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
-    assert "root" in refusal("up", prefix=(*user, *reads, "env", "HOME=/nonexistent"))
+    prefix = (*user, *reads, "env", "HOME=/nonexistent")
+    assert "root" in refusal("up", prefix=prefix, error=UnfitError)
 
 
 @pytest.mark.usefixtures("nothing_up")
