@@ -350,6 +350,14 @@ async def test_connection_that_ended_for_good_is_replaced_with_the_newest_leaf(
         server.stop()
     scene.session._leaf.request_renewal()
     await scene.wait(lambda: len(scene.leaf_source.issued) == 2, seconds=3)
+
+    def failed() -> float:
+        return scene.count("connection_moves_total", reason="closed", result="failed")
+
+    # The attempt that began with the leaf before is over: from here on no attempt can state the
+    # new one on a connection that ended.
+    begun = failed()
+    await scene.wait(lambda: failed() > begun, seconds=30)
     for server in scene.bus.servers.values():
         server.start()
     await scene.wait(lambda: scene.session.is_admitted, seconds=15)
