@@ -54,6 +54,8 @@ YAML_FOLDERS = (
     ".config",
 )
 LAB = ROOT / "lab"
+# Tests that wait for servers leave a core free, so two files run at a time; within a file, in order.
+BESIDE = ("-n", "2", "--dist", "loadfile")
 SHIPPED = (
     "galaxy.yml",
     "meta",
@@ -297,19 +299,19 @@ def lab_unit(session: Session) -> None:
 @gate("modules", 60)
 def modules(session: Session) -> None:
     """The Ansible modules against real servers."""
-    pytest(session, "modules", *present(session, "tests/integration_modules"))
+    pytest(session, "modules", *BESIDE, *present(session, "tests/integration_modules"))
 
 
 @gate("integration", 280)
 def integration(session: Session) -> None:
     """Adapters, SDK and agents against real OpenBao and NATS."""
-    pytest(session, "integration", *present(session, "agents/tests/integration"))
+    pytest(session, "integration", *BESIDE, *present(session, "agents/tests/integration"))
 
 
 @gate("idempotence", 280)
 def idempotence(session: Session) -> None:
     """`site.yml` twice on the local platform; the second run changes nothing."""
-    pytest(session, "idempotence", "--exitfirst", *present(session, "tests/idempotence"))
+    pytest(session, "idempotence", "--exitfirst", *BESIDE, *present(session, "tests/idempotence"))
 
 
 @gate("installed", 300, default=False)
