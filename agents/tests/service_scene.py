@@ -42,6 +42,7 @@ from securetransport.messages.publisher import Offload, Publisher
 from securetransport.messages.settings import MessagesSection
 from securetransport.messages.telemetry import MessageTelemetry
 from securetransport.testing import FakeSecretStore
+from service_pki import Issuer
 
 PROFILE = PROFILES["test"].override(retry_limit=timedelta(seconds=15))
 AUTHORITY_KEY = "authority-signing:v1"
@@ -150,7 +151,7 @@ class Authority:
             audience=audience,
             version=version,
             created_at=now,
-            not_after=now + timedelta(hours=1),
+            not_after=now + timedelta(hours=2),
             body=body.to_bytes(),
             signer=documents.AUTHORITY,
             key_id=AUTHORITY_KEY,
@@ -184,6 +185,9 @@ class Party:
     def __post_init__(self) -> None:
         store, clock = self.authority.store, self.authority.clock
         self.instance = instance_id(self.service, "1")
+        life = timedelta(days=1)
+        leaf = Issuer.make(100, clock.now()).leaf(self.service, life=life, at=clock.now())
+        self.leaf = self.leaf or HeldLeaf(leaf, clock.monotonic(), life.total_seconds())
         telemetry = SessionTelemetry(self.registry)
         gate = DocumentGate(
             keys=self.authority.pinned.lookup,
@@ -209,7 +213,7 @@ class Party:
             entropy=os.urandom,
         )
         self.keys = ReceiverKeys(self.bundle, self.directory, PROFILE, clock)
-        self.out = SenderKeys(self, self.bundle, PROFILE, clock)
+        self.out = SenderKeys(self, self.bundle, self.directory, PROFILE, clock)
         self.publisher = Publisher(
             keys=self.out,
             ledger=self.ledger,
@@ -224,9 +228,9 @@ class Party:
 
     async def learn(self) -> None:
         """Read what the authority published."""
+        await self.bundle.refresh("test")
         await self.directory.refresh()
         self.signing_keys.know_listed(self.directory.known_ids())
-        await self.bundle.refresh("test")
         self.update()
 
     def update(self) -> None:

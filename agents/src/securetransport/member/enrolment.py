@@ -86,6 +86,18 @@ class SigningKeys:
         """Tell which keys the Directory lists."""
         self._listed = key_ids
 
+    def held(self) -> dict[EpochNumber, KeyId]:
+        """Return the id of each key that this process has, by epoch."""
+        return {epoch: key.key_id for epoch, key in self._keys.items()}
+
+    def knows(self, key_id: KeyId) -> bool:
+        """Whether a key was seen in the Directory."""
+        return key_id in self._listed
+
+    def of_epoch(self, epoch: EpochNumber) -> SigningKey:
+        """Return the key of an epoch, which must be one of :meth:`held`."""
+        return self._keys[epoch]
+
     def is_listed(self) -> bool:
         """Whether the Directory lists a key of this process that is valid now."""
         return self._epoch(self._listed) is not None

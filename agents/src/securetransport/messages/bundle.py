@@ -60,6 +60,7 @@ class BundleClient:
 
     Attributes:
         topic_keys: Keys held, older ones included.
+        changed_at: When the one in force came, by the monotonic clock; ``None`` before the first.
         wakeup: Ends the wait for the next round.
     """
 
@@ -97,11 +98,17 @@ class BundleClient:
         self._log = get_logger(kind=SERVICE_BUNDLE.kind.value)
         self.topic_keys = TopicKeyring(profile.key_schedule)
         self.wakeup = Wakeup()
+        self.changed_at: float | None = None
 
     @property
     def bundle(self) -> ServiceBundle | None:
         """The one in force, ``None`` before the first."""
         return self._document.current.body if self._document.current else None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the one in force ends; ``None`` before the first."""
+        return self._document.current.not_after if self._document.current else None
 
     @property
     def version(self) -> Version | None:
@@ -172,6 +179,7 @@ class BundleClient:
         bundle = self.bundle
         if not is_new or bundle is None:
             return
+        self.changed_at = self._clock.monotonic()
         retention = self._profile.key_validity + LONGEST_WAIT
         self.topic_keys.prune(self._clock.now(), retention)
         self.topic_keys.replace(bundle.topic_keys)  # what the authority still gives is still wanted

@@ -87,7 +87,10 @@ class MessageClient:
             entropy=ports.randomness.token_bytes,
         )
         self._receiver_keys = ReceiverKeys(self._bundle, self._directory, profile, ports.clock)
-        self._sender_keys = SenderKeys(self.session, self._bundle, profile, ports.clock)
+        self._sender_keys = SenderKeys(
+            self.session, self._bundle, self._directory, profile, ports.clock
+        )
+        self._telemetry.publish_seconds_left.set_function(self._sender_keys.seconds_left)
         self.publisher = Publisher(
             keys=self._sender_keys,
             ledger=ledger,
@@ -162,7 +165,8 @@ class MessageClient:
 
     def not_ready_reasons(self) -> list[str]:
         """Return what is missing; empty when ready."""
-        return self.session.not_ready_reasons() + self._sender_keys.not_ready_reasons()
+        reasons = self.session.not_ready_reasons() + self._sender_keys.not_ready_reasons()
+        return list(dict.fromkeys(reasons))
 
     async def drain(self) -> None:
         """Pull nothing new; finish what was delivered and wait for receipts."""
@@ -203,6 +207,7 @@ class MessageClient:
         self.session.signing_keys.know_listed(self._directory.known_ids())
 
     def _bundle_changed(self) -> None:
+        self._directory_wakeup.wake()  # it must list the bundle's rules before they are used
         self._receiver_keys.update()
 
     def _directory_changed(self) -> None:

@@ -63,6 +63,7 @@ class DirectoryClient:
 
     Attributes:
         verify_keys: Keys whose inclusion was proven.
+        read_at: When the newest was last read, by the monotonic clock; ``None`` before.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class DirectoryClient:
             names.KV_DIRECTORY: self._directory,
         }
         self.verify_keys = VerifyKeyring()
+        self.read_at: float | None = None
 
     @property
     def directory(self) -> Directory | None:
@@ -119,11 +121,14 @@ class DirectoryClient:
         """
         refused: RejectedDocumentError | None = None
         is_changed = False
+        began_at = self._gate.clock.monotonic()
         for path, document in self._followed.items():
             try:
                 is_changed = await self._read(path, document) or is_changed
             except RejectedDocumentError as error:
                 refused = error
+        if refused is None:
+            self.read_at = began_at
         if is_changed:
             self._on_change()
         if refused is not None:

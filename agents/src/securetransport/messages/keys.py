@@ -1,8 +1,8 @@
 """What messages are sealed and judged with: bundle, Directory, deny list and own keys together.
 
-A sender (:class:`SenderKeys`) seals only with what its receivers accept: it has the right, its own
-signing key is listed in the Directory and valid now, its leaf certificate has not ended, and there
-is a topic key for now. What is missing is a reason not to be ready, and nothing is sent meanwhile.
+A sender (:class:`SenderKeys`) seals only with what its receivers accept, by the rules of
+``core.decisions.member.publishing``. What is missing is a reason not to be ready, and nothing is
+sent meanwhile.
 
 A receiver (:class:`ReceiverKeys`) may be told of something newer than this process knows: a key, a
 topic rule. Refusing the message would lose it, so :meth:`ReceiverKeys.catch_up` reads what is
@@ -19,14 +19,26 @@ from typing import Final, Protocol
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import (
     NotPermittedError,
+    PermissionDeniedError,
     RejectedMessageError,
     SecureTransportError,
+    TransientError,
     UnknownKeyError,
 )
 from securetransport.core.base.names import InstanceId, KeyId, ServiceId, Topic, service_of
 from securetransport.core.base.profile import Profile
 from securetransport.core.crypto.signing import SigningKey
+from securetransport.core.decisions.member import publishing as rules
 from securetransport.core.decisions.member.leaf import HeldLeaf
+from securetransport.core.decisions.member.publishing import (
+    Material,
+    MayNotPublish,
+    MayPublish,
+    Obstacle,
+    OwnKey,
+    TopicMaterial,
+    Verdict,
+)
 from securetransport.core.formats.service_bundle import TopicKey, TopicRule
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.opening import Acceptance, Refusal, refusal_code
@@ -85,11 +97,12 @@ class SealingKeys:
 
 
 class SenderKeys:
-    """Answers what to seal with.
+    """Answers whether a message may be sent now, and what it is sealed with.
 
     Args:
         own: Signing keys and leaf certificate.
         bundle: Rights and topic keys.
+        directory: What is listed and who is denied.
         profile: Epochs and skew.
         clock: Wall time.
 
@@ -99,49 +112,129 @@ class SenderKeys:
         boot_id: Random per process.
     """
 
-    def __init__(self, own: Own, bundle: BundleClient, profile: Profile, clock: Clock) -> None:
+    def __init__(
+        self,
+        own: Own,
+        bundle: BundleClient,
+        directory: DirectoryClient,
+        profile: Profile,
+        clock: Clock,
+    ) -> None:
         self._own = own
         self._bundle = bundle
+        self._directory = directory
+        self._schedule = profile.key_schedule
         self._skew = profile.clock_skew
         self._clock = clock
         self.instance = own.instance
         self.service = service_of(own.instance)
         self.boot_id = own.boot_id
 
-    def for_topic(self, topic: Topic) -> SealingKeys:
-        """Return what messages of ``topic`` are sealed with.
+    def check(self, topic: Topic) -> MayPublish:
+        """Return until when messages of ``topic`` may be published.
 
         Raises:
-            NotPermittedError: This service may not produce on the topic.
-            UnknownKeyError: Something of it is missing or over; it may be there later.
+            TransientError: Not now; the field ``code`` is the obstacle, and waiting may help.
+            PermissionDeniedError: Not at all; the field ``code`` is the obstacle.
         """
-        rule = self._bundle.rule(topic)
-        if self.service not in rule.producers:
-            raise NotPermittedError("this service may not produce on the topic", topic=topic)
-        now, leaf = self._clock.now(), self._own.leaf
-        if leaf is not None and now >= leaf.identity.not_after:
-            raise UnknownKeyError("own leaf certificate has ended", ended=leaf.identity.not_after)
-        ring = self._bundle.topic_keys
-        topic_key = ring.for_sending(topic, now, self._skew)
+        verdict = self.verdict(topic)
+        if isinstance(verdict, MayPublish):
+            return verdict
+        obstacle = verdict.obstacle
+        family = PermissionDeniedError if obstacle.is_lasting else TransientError
+        reason = rules.not_ready(obstacle, topic)
+        raise family("must not publish", code=obstacle.value, reason=reason, topic=topic)
+
+    def verdict(self, topic: Topic) -> Verdict:
+        """Return whether messages of ``topic`` may be published, and until when."""
+        return rules.decide(
+            self._material(), self._topic_material(topic), self._schedule, self._skew
+        )
+
+    def for_topic(self, topic: Topic) -> SealingKeys:
+        """Return what messages of ``topic`` are sealed with; raises as :meth:`check`."""
+        verdict = self.check(topic)
+        now, leaf, ring = self._clock.now(), self._own.leaf, self._bundle.topic_keys
+        try:
+            topic_key = ring.for_sending(topic, now, self._skew)
+            rule = self._bundle.rule(topic)
+        except UnknownKeyError as error:  # between the verdict and now
+            raise TransientError("must not publish", reason=str(error), topic=topic) from error
         return SealingKeys(
             rule=rule,
             topic_key=topic_key,
             is_fallback=ring.is_fallback(topic_key, now),
-            signing_key=self._own.signing_keys.for_signing(),
+            signing_key=self._own.signing_keys.of_epoch(verdict.signing_epoch),
             ca_epoch=(leaf.epoch if leaf is not None else None) or EpochNumber(0),
         )
 
+    def seconds_left(self) -> float:
+        """Return for how long every topic may still be published on; 0 when one may not."""
+        ends = [self.verdict(topic) for topic in self._produced()]
+        if any(isinstance(end, MayNotPublish) for end in ends) or self._own_obstacles():
+            return 0.0
+        now = self._clock.now()
+        left = [(end.until - now).total_seconds() for end in ends if isinstance(end, MayPublish)]
+        return max(0.0, min(left, default=float("inf")))
+
     def not_ready_reasons(self) -> list[str]:
-        """Return what keeps messages from being sent, in words."""
-        reasons = []
-        if not self._own.signing_keys.is_listed():
-            reasons.append("own signing key is not in the directory")
+        """Return what keeps messages from being sent, in words, and keys that are late."""
+        reasons = [rules.not_ready(obstacle) for obstacle in self._own_obstacles()]
+        for topic in self._produced():
+            verdict = self.verdict(topic)
+            if isinstance(verdict, MayNotPublish):
+                reasons.append(rules.not_ready(verdict.obstacle, topic))
         bundle = self._bundle.bundle
-        if bundle is None:
-            return [*reasons, "no service bundle"]
-        topics = [rule.topic for rule in bundle.rules]
+        topics = [rule.topic for rule in bundle.rules] if bundle is not None else []
         missing = self._bundle.topic_keys.missing(topics, self._clock.now())
-        return [*reasons, *(f"no key of this epoch for topic {topic}" for topic in missing)]
+        reasons += [f"no key of this epoch for topic {topic}" for topic in missing]
+        return list(dict.fromkeys(reasons))
+
+    # --- what is judged ----------------------------------------------------------------------
+
+    def _own_obstacles(self) -> list[Obstacle]:
+        """Return what is missing whatever the topic; also of a service that only consumes."""
+        own = self._material()
+        found = (rules.identity_obstacle(own, self._schedule), rules.bundle_obstacle(own))
+        return [obstacle for obstacle in found if obstacle is not None]
+
+    def _produced(self) -> list[Topic]:
+        bundle = self._bundle.bundle
+        every = bundle.rules if bundle is not None else ()
+        return [rule.topic for rule in every if self.service in rule.producers]
+
+    def _material(self) -> Material:
+        now, leaf, deny = self._clock.now(), self._own.leaf, self._directory.deny
+        fingerprint = leaf.identity.fingerprint if leaf is not None else None
+        denied = {item.fingerprint for item in deny.leaf_certificates}
+        return Material(
+            now=now,
+            bundle_ends_at=self._bundle.ends_at,
+            leaf_ends_at=leaf.identity.not_after if leaf is not None else None,
+            signing_keys=tuple(
+                OwnKey(epoch, self._own.signing_keys.knows(key_id), key_id in deny.key_ids)
+                for epoch, key_id in self._own.signing_keys.held().items()
+            ),
+            is_denied=self.service in deny.services or fingerprint in denied,
+        )
+
+    def _topic_material(self, topic: Topic) -> TopicMaterial | None:
+        try:
+            rule = self._bundle.rule(topic)
+        except (UnknownKeyError, NotPermittedError):
+            return None
+        return TopicMaterial(
+            may_produce=self.service in rule.producers,
+            key_epochs=self._bundle.topic_keys.epochs(topic),
+            is_rule_listed=self._is_listed(rule),
+        )
+
+    def _is_listed(self, rule: TopicRule) -> bool | None:
+        directory, taken_at = self._directory.directory, self._bundle.changed_at
+        read_at = self._directory.read_at
+        if directory is None or read_at is None or taken_at is None or read_at <= taken_at:
+            return None
+        return rule.digest in directory.topic_policies.get(rule.topic, ())
 
 
 def may_be_stale(error: RejectedMessageError) -> bool:

@@ -8,7 +8,8 @@
    the stream has them or ``retry_limit`` has passed: later, receivers would refuse them.
 5. What cannot be a message is refused where :meth:`Publisher.publish` is called; whatever goes
    wrong with one message is its caller's and ends nothing else.
-6. Nothing is sealed with what its receivers must refuse: :class:`SenderKeys` says what is missing.
+6. Nothing is published that its receivers must refuse: :class:`SenderKeys` is asked at the call and
+   again before each group is signed.
 """
 
 from __future__ import annotations
@@ -25,12 +26,9 @@ from typing import Final
 from securetransport.core.base.entropy import Entropy
 from securetransport.core.base.errors import (
     BusUnavailableError,
-    NotPermittedError,
-    PermissionDeniedError,
     RejectedMessageError,
     SecureTransportError,
     TransientError,
-    UnknownKeyError,
 )
 from securetransport.core.base.names import Topic, parse_topic
 from securetransport.core.crypto.signing import SigningKey
@@ -163,9 +161,8 @@ class Publisher:
 
         Raises:
             BusUnavailableError: No receipt within ``retry_limit``; it may be stored or not.
-            TransientError: There is no topic key, no listed signing key or no leaf certificate that
-                is valid now; try again later.
-            PermissionDeniedError: This service may not produce on the topic.
+            TransientError: Its receivers would refuse it now; ``code`` says why. Try again later.
+            PermissionDeniedError: This service may not produce on the topic, or is denied.
             SecureTransportError: This can be no message, or the stream refuses it for what it is.
                 None of these is a ``RejectedMessageError``: that a handler cannot answer is not its
                 sender's fault.
@@ -174,6 +171,11 @@ class Publisher:
         problem = _problem(topic, payload, type, message.message_id)
         if problem is not None:
             raise SecureTransportError("cannot be a message", topic=str(topic), problem=problem)
+        try:
+            self._keys.check(message.topic)
+        except SecureTransportError as error:
+            self._count_failure(message.topic, error)
+            raise
         started = self._clock.monotonic()
         async with self._slots:
             self._in_flight += 1
@@ -272,31 +274,32 @@ class Publisher:
     # --- sending -----------------------------------------------------------------------------
 
     async def _send(self, message: Outgoing) -> PublishAck:
-        counters = self._telemetry.published
         try:
             # The attempt's row and the signature are made at the same time.
             _, data = await asyncio.gather(
                 self._ledger.attempt(message.message_id, message.topic), self._sealed(message)
             )
             ack = await self._repeat(message, data)
-        except BusUnavailableError:
-            counters.labels(message.topic, "given_up").inc()
-            raise
-        except UnknownKeyError as error:
-            counters.labels(message.topic, "no_key").inc()
-            raise TransientError("no key to send with yet", reason=str(error)) from error
-        except NotPermittedError as error:
-            counters.labels(message.topic, "refused").inc()
-            raise PermissionDeniedError(error.message, **error.fields) from error
         except RejectedMessageError as error:
-            counters.labels(message.topic, "refused").inc()
+            self._count_failure(message.topic, error)
             raise SecureTransportError(error.message, **error.fields) from error
-        except PermissionDeniedError:
-            counters.labels(message.topic, "refused").inc()
+        except SecureTransportError as error:
+            self._count_failure(message.topic, error)
             raise
         await self._ledger.acked(message.message_id, ack.sequence, is_duplicate=ack.is_duplicate)
-        counters.labels(message.topic, "duplicate" if ack.is_duplicate else "acked").inc()
+        result = "duplicate" if ack.is_duplicate else "acked"
+        self._telemetry.published.labels(message.topic, result).inc()
         return ack
+
+    def _count_failure(self, topic: Topic, error: SecureTransportError) -> None:
+        match error:
+            case BusUnavailableError():
+                result = "given_up"
+            case TransientError():
+                result = "held_back"
+            case _:
+                result = "refused"
+        self._telemetry.published.labels(topic, result).inc()
 
     async def _sealed(self, message: Outgoing) -> bytes:
         waiting = _Waiting(message, asyncio.get_running_loop().create_future())

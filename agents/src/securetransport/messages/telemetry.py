@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _LATENCY_BUCKETS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)
 
@@ -15,8 +15,13 @@ class MessageTelemetry:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.published = Counter(
             "securetransport_messages_published_total",
-            "Messages by topic and result: acked, duplicate, given_up, refused",
+            "Messages by topic and result: acked, duplicate, given_up, held_back, refused",
             ("topic", "result"),
+            registry=registry,
+        )
+        self.publish_seconds_left = Gauge(
+            "securetransport_publish_seconds_left",
+            "Until this member may publish no more unless something is renewed; 0 when it may not",
             registry=registry,
         )
         self.retries = Counter(

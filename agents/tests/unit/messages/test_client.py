@@ -179,3 +179,4 @@ async def test_service_cut_off_from_openbao_stops_sending_when_its_key_is_over(
     scene = service.scene
     assert scene.count("messages_refused_total", topic=TOPIC, reason="key_epoch") == 0
     assert "own signing key is not in the directory" in service.client.not_ready_reasons()
+    assert scene.count("publish_seconds_left") == 0

@@ -76,6 +76,10 @@ class TopicKeyring:
                 "topic key is not held", topic=topic, epoch=epoch, generation=generation
             ) from err
 
+    def epochs(self, topic: Topic) -> frozenset[EpochNumber]:
+        """Return the epochs of which a key of ``topic`` is held."""
+        return frozenset(self._keys.get(topic, {}))
+
     def for_sending(self, topic: Topic, at: datetime, skew: timedelta) -> TopicKey:
         """Return the key to seal with at ``at`` (rule 1); see also :meth:`is_fallback`.
 
