@@ -51,9 +51,20 @@ def make_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeNats]:
         *,
         accounts: str | None = None,
         extra: str = "",
+        route_host: str = NatsServer.route_host,
+        route_check: str = NatsServer.route_check,
     ) -> list[NatsServer]:
         directory: Path = tmp_path_factory.mktemp("nats")
-        servers = start_nats(directory, count, issuer, anchors, accounts=accounts, extra=extra)
+        servers = start_nats(
+            directory,
+            count,
+            issuer,
+            anchors,
+            accounts=accounts,
+            extra=extra,
+            route_host=route_host,
+            route_check=route_check,
+        )
         started.extend(servers)
         return servers
 

@@ -26,7 +26,16 @@ from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.trust_bundle import EpochState, TrustBundle, TrustedIssuer
 from securetransport.core.ports import TlsIdentity
 from securetransport.core.trust import bundle as trust
-from servers import BIN, LOOPBACK, TRUST_DOMAIN, OpenBao, Process, free_ports, wait_until
+from servers import (
+    BIN,
+    LOOPBACK,
+    ROUTE_CHECK,
+    TRUST_DOMAIN,
+    OpenBao,
+    Process,
+    free_ports,
+    wait_until,
+)
 
 KEY_ID = "authority-signing:v1"
 ACL = load_acl(
@@ -329,7 +338,7 @@ def make_scene(
 
 
 def _nats_conf(site: Site, routes: Iterable[int]) -> str:
-    peers = ", ".join(f"tls://{LOOPBACK}:{port}" for port in routes)
+    peers = ", ".join(f"tls://localhost:{port}" for port in routes)
     cluster = f"""
 cluster {{
   name: test
@@ -337,7 +346,7 @@ cluster {{
   routes: [{peers}]
   tls {{
     include managed/tls.conf
-    verify: true
+    {ROUTE_CHECK}
   }}
 }}"""
     return f"""

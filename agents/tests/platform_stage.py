@@ -37,7 +37,16 @@ from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.trust_bundle import TrustBundle
 from securetransport.core.ports.bus import Credentials
 from securetransport.core.trust import bundle as trust
-from servers import BIN, LOOPBACK, TRUST_DOMAIN, OpenBao, Process, free_ports, wait_until
+from servers import (
+    BIN,
+    LOOPBACK,
+    ROUTE_CHECK,
+    TRUST_DOMAIN,
+    OpenBao,
+    Process,
+    free_ports,
+    wait_until,
+)
 
 ACL_TEXT = f"""
 version: 1
@@ -271,10 +280,10 @@ class Stage:
             "binary": str(BIN / "nats-server"),
         }
         server["route_address"] = f"{LOOPBACK}:{self.route_ports[index]}"
-        peers = ", ".join(f"tls://{LOOPBACK}:{route}" for route in self.route_ports)
+        peers = ", ".join(f"tls://localhost:{route}" for route in self.route_ports)
         cluster = (
             f'cluster {{ name: stage, listen: "{LOOPBACK}:{self.route_ports[index]}"\n'
-            f"routes: [{peers}]\n tls {{\n include managed/tls.conf\n verify: true }} }}"
+            f"routes: [{peers}]\n tls {{\n include managed/tls.conf\n {ROUTE_CHECK} }} }}"
         )
         module = "securetransport.keeper"
         self._member(member, module, "keeper", port, {"server": server}, instance=index + 1)

@@ -33,6 +33,7 @@ __all__ = [
     "BIN",
     "DEFAULT_USERS",
     "LOOPBACK",
+    "ROUTE_CHECK",
     "TRUST_DOMAIN",
     "MakeNats",
     "NatsServer",
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 TRUST_DOMAIN = "securetransport.test"
+ROUTE_CHECK = "verify_cert_and_check_known_urls: true"
+"""Admits a peer as a server only with the DNS name of a route in its certificate."""
 
 
 def accounts_text(app_users: Iterable[str], sys_users: Iterable[str] = ("watcher", "nats")) -> str:
@@ -86,6 +89,8 @@ class NatsServer:
     routes: tuple[int, ...]
     accounts: str
     extra: str = ""
+    route_host: str = "localhost"  # a name: addresses are not compared with certificates
+    route_check: str = ROUTE_CHECK
     process: Process | None = None
 
     @property
@@ -112,10 +117,10 @@ class NatsServer:
         )
         cluster = ""
         if self.routes:
-            peers = ", ".join(f"tls://{LOOPBACK}:{port}" for port in self.routes)
+            peers = ", ".join(f"tls://{self.route_host}:{port}" for port in self.routes)
             cluster = (
                 f'cluster {{ name: test, listen: "{LOOPBACK}:{self.route_port}", '
-                f"routes: [{peers}], tls {{ {tls}, verify: true, timeout: 3 }} }}"
+                f"routes: [{peers}], tls {{ {tls}, {self.route_check}, timeout: 3 }} }}"
             )
         conf = self.directory / "nats.conf"
         conf.write_text(f"""
@@ -159,6 +164,13 @@ tls {{ {tls}, verify_and_map: true, timeout: 3 }}
         text = self.process.log.read_text(errors="replace")
         return text.count("Reloaded server configuration") + text.count("Failed to reload")
 
+    def is_ready(self) -> bool:
+        """Tell whether the server says that it is healthy, JetStream included."""
+        try:
+            return bool(self.monitor("healthz").get("status") == "ok")
+        except OSError:
+            return False
+
     def stop(self) -> None:
         if self.process is not None:
             self.process.kill()
@@ -172,6 +184,8 @@ def start_nats(
     *,
     accounts: str | None = None,
     extra: str = "",
+    route_host: str = NatsServer.route_host,
+    route_check: str = NatsServer.route_check,
 ) -> list[NatsServer]:
     """Start ``count`` servers (a cluster when more than one), ready for JetStream.
 
@@ -181,6 +195,8 @@ def start_nats(
         anchors: What the servers trust.
         accounts: Configuration text instead of :func:`accounts_text` of ``DEFAULT_USERS``.
         extra: More configuration text.
+        route_host: How the servers' routes name each other.
+        route_check: What the route port demands of a peer's certificate.
     """
     ports = free_ports(3 * count)
     clustered = tuple(ports[count : 2 * count]) if count > 1 else ()
@@ -197,13 +213,15 @@ def start_nats(
             routes=clustered,
             accounts=accounts if accounts is not None else accounts_text(DEFAULT_USERS),
             extra=extra,
+            route_host=route_host,
+            route_check=route_check,
         )
         server.material(issuer, anchors)
         servers.append(server)
     try:
         for server in servers:
             server.start()
-        wait_until("JetStream is ready", lambda: all(_is_ready(item) for item in servers), 30)
+        wait_until("JetStream is ready", lambda: all(item.is_ready() for item in servers), 30)
     except BaseException:
         for server in servers:
             server.stop()
@@ -222,11 +240,6 @@ class MakeNats(Protocol):
         *,
         accounts: str | None = None,
         extra: str = "",
+        route_host: str = NatsServer.route_host,
+        route_check: str = NatsServer.route_check,
     ) -> list[NatsServer]: ...
-
-
-def _is_ready(server: NatsServer) -> bool:
-    try:
-        return bool(server.monitor("healthz").get("status") == "ok")
-    except OSError:
-        return False

@@ -52,7 +52,7 @@ class Bench:
 
     def prepare(self) -> None:
         """Write a configuration that includes the TLS files, as role ``nats`` does."""
-        peers = f"tls://{HOST}:{self.route_port}"
+        peers = f"tls://localhost:{self.route_port}"
         self.files.write(
             self.config,
             f"""
@@ -70,7 +70,7 @@ cluster {{
   routes: ["{peers}"]
   tls {{
     include tls.conf
-    verify: true
+    verify_cert_and_check_known_urls: true
   }}
 }}
 """,

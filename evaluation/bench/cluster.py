@@ -138,7 +138,7 @@ jetstream {{ store_dir: "{home}/jetstream" }}
 tls {{ {tls}, verify_and_map: true, min_version: "1.3" }}
 cluster {{
   name: bench, listen: "127.0.0.1:{self._routes[number]}", routes: [{routes}]
-  tls {{ {tls}, verify: true }}
+  tls {{ {tls}, verify_cert_and_check_known_urls: true }}
 }}
 accounts {{
 {accounts}

@@ -56,6 +56,13 @@ def _headline(status: dict[str, Any]) -> Panel:
         text.append(f", at the latest {_clock(following['until'])}")
     for line in following["waits_for"]:
         text.append(f"\n  waits for {line}", style="yellow")
+    for server in status["servers"]:
+        for peer in server.get("refused_routes", ()):
+            text.append(
+                f"\n  {server['server']} refused as a server: {peer['host']}, which calls itself"
+                f" {peer['name'] or 'nothing'}, {peer['count']} times",
+                style="red",
+            )
     return Panel(text, title=f"SecureTransport at {_clock(status['at'])}", title_align="left")
 
 

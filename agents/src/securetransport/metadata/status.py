@@ -115,6 +115,9 @@ def _server(
         "client_names": found.client_names if found else None,
         "route_names": found.route_names if found else None,
         "connections": len(connections) if connections is not None else None,
+        "refused_routes": [
+            refused.model_dump(mode="json") for refused in (found.refused_routes if found else ())
+        ],
     }
 
 

@@ -22,6 +22,7 @@ MOST_CONNECTIONS: Final = 65_536
 """Of one server; as many as a server accepts unless it is told otherwise."""
 
 _LONGEST_REASON: Final = 500
+_ROUTER: Final = "Router"  # nats-server's word for the other end of a route
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -96,6 +97,32 @@ class _ReloadAnswer(_Answer):
     error: _Error | None = None
 
 
+class _Peer(_Answer):
+    kind: Annotated[str, Field(max_length=64)]
+    host: _Name = ""
+    name: _Name = ""
+
+
+class _RefusalEvent(_Answer):
+    server: _Server
+    client: _Peer
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRefusal:
+    """A peer that a server refused as a server.
+
+    Attributes:
+        server: Who refused it.
+        host: The peer's address.
+        name: What the peer calls itself.
+    """
+
+    server: str
+    host: str
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionsPage:
     """One page of a server's connections.
@@ -156,6 +183,18 @@ def parse_reload(data: bytes, server: str) -> str | None:
         return None
     words = " ".join(answer.error.description.split())
     return words[:_LONGEST_REASON] or f"error {answer.error.code}"
+
+
+def parse_route_refusal(data: bytes) -> PeerRefusal | None:
+    """Return the peer whose route a server refused, ``None`` when it refused another connection.
+
+    Raises:
+        MalformedMessageError: Not a server's word about a refused connection.
+    """
+    event = _parse(_RefusalEvent, data, "a refused connection")
+    if event.client.kind != _ROUTER:
+        return None
+    return PeerRefusal(event.server.name, event.client.host, event.client.name)
 
 
 def _connection(entry: _Connection) -> ServerConnection:

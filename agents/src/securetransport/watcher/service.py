@@ -30,7 +30,9 @@ from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import AcceptedTrust
 from securetransport.runtime.logs import get_logger
 from securetransport.runtime.sections import host_and_port
+from securetransport.watcher import answers
 from securetransport.watcher.monitor import ServerMonitor
+from securetransport.watcher.refusals import RouteRefusals
 from securetransport.watcher.reloads import ReloadMemory
 from securetransport.watcher.settings import WatchedServer, WatcherSettings
 from securetransport.watcher.telemetry import WatcherTelemetry
@@ -108,18 +110,20 @@ class Watcher:
         self._monitor = ServerMonitor(settings.round, telemetry)
         self._clock = clock
         self._telemetry = telemetry
+        self._refusals = RouteRefusals(self._servers, clock)
         self._memory = {name: _Memory(clock.monotonic()) for name in self._servers}
         self._log = get_logger()
         self.report: ServerReport | None = None
         self._published_at: float | None = None
 
     async def follow(self, connection: Connection) -> None:
-        """Answer commands on a new connection; the old one is drained by the session."""
+        """Serve a new connection; the old one is drained by the session."""
 
         async def command(message: Message) -> None:
             await self._command(message, connection)
 
         await connection.subscribe(names.SUBJECT_WATCHER_COMMAND, command)
+        await connection.subscribe(names.SUBJECT_REFUSED_PEERS, self._peer_refused)
 
     def not_ready_reasons(self) -> list[str]:
         """Return what keeps reports from being published."""
@@ -168,6 +172,7 @@ class Watcher:
             client=client,
             route=route,
             reload_error=memory.reload.error,
+            refused_routes=self._refusals.of(server.name),
         )
 
     async def _port(self, address: str, kind: PortKind) -> PortSeen | None:
@@ -213,6 +218,19 @@ class Watcher:
             self._log.info("reload_not_answered", server=server, error=str(err))
             return
         memory.answered(error, shows_newest=shows, now=now)
+
+    # --- refused peers ------------------------------------------------------------------------
+
+    async def _peer_refused(self, message: Message) -> None:
+        """Remember whom a server refused; only servers may publish there."""
+        try:
+            refusal = answers.parse_route_refusal(message.data)
+        except MalformedMessageError as err:
+            self._log.warning("refusal_unreadable", error=str(err))
+            return
+        if refusal is not None:
+            self._telemetry.refused_routes.inc()
+            self._refusals.note(refusal)
 
     # --- report and commands ------------------------------------------------------------------
 

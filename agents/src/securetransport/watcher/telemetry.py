@@ -19,6 +19,7 @@ class WatcherTelemetry:
         reports: Reports published.
         reloads: RELOAD requests by result: done, refused or unanswered.
         commands: Commands answered, by result: done or refused.
+        refused_routes: Peers that wanted to be a server of the cluster and were refused.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -39,6 +40,11 @@ class WatcherTelemetry:
         )
         self.commands = Counter(
             f"{prefix}_commands_total", "Commands answered", ("result",), registry=registry
+        )
+        self.refused_routes = Counter(
+            f"{prefix}_refused_routes_total",
+            "Peers that wanted to be a server and were refused",
+            registry=registry,
         )
 
     def observe_report(self, report: ServerReport) -> None:

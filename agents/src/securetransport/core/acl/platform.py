@@ -174,6 +174,7 @@ def _watcher() -> BusRights:
         subscribe=(
             inbox(names.WATCHER),
             Grant(names.SUBJECT_WATCHER_COMMAND, "takes commands of the authority"),
+            Grant(names.SUBJECT_REFUSED_PEERS, "hears whom a server refused"),
         ),
         allow_responses=True,
     )

@@ -227,6 +227,7 @@ SUBJECT_DIRECTORY = Subject("metadata.directory.key")
 SUBJECT_STATUS = Subject("metadata.admin.status")
 SUBJECT_SERVER_REPORT = Subject("observe.servers")
 SUBJECT_WATCHER_COMMAND = Subject("watcher.command")
+SUBJECT_REFUSED_PEERS = Subject("$SYS.SERVER.*.CLIENT.AUTH.ERR")
 SUBJECT_ROTATION_LOG = Subject("audit.rotation.ca")
 
 STREAM_CA_CLIENT = "METADATA_CA_CLIENT"

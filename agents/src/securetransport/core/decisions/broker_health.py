@@ -29,6 +29,7 @@ from typing import Final
 from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats.body import Version
 from securetransport.core.formats.server_report import (
+    RefusedRoute,
     ServerConnection,
     ServerObservation,
     ServerReport,
@@ -63,6 +64,7 @@ class ServerSeen:
         client: What its client port showed; ``None`` when it did not answer.
         route: What its route port showed; ``None`` when it did not answer.
         reload_error: Why its last reload failed, if it did.
+        refused_routes: Who wanted to be a server of the cluster and was refused.
     """
 
     name: str
@@ -72,6 +74,7 @@ class ServerSeen:
     client: PortSeen | None
     route: PortSeen | None
     reload_error: str | None
+    refused_routes: tuple[RefusedRoute, ...] = ()
 
 
 def report(seen: Sequence[ServerSeen], *, monotonic: float, at: datetime) -> ServerReport:
@@ -94,6 +97,7 @@ def report(seen: Sequence[ServerSeen], *, monotonic: float, at: datetime) -> Ser
             served_issuer=entry.client.issuer if entry.client else None,
             route_served_issuer=entry.route.issuer if entry.route else None,
             connections=entry.connections,
+            refused_routes=entry.refused_routes,
         )
         for entry in seen
     ]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime
+from typing import Annotated, Final
+
+from pydantic import AwareDatetime, Field
 
 from securetransport.core.base.names import Fingerprint
 from securetransport.core.formats.body import Document
+
+MOST_REFUSED_ROUTES: Final = 16
+"""Of one server in one report; of more, the latest."""
 
 
 class ServerConnection(Document):
@@ -24,6 +29,24 @@ class ServerConnection(Document):
     started_at: AwareDatetime
 
 
+class RefusedRoute(Document):
+    """A peer that wanted to be a server of the cluster and was refused.
+
+    The server tells no more of it: which certificate the peer showed stays unknown.
+
+    Attributes:
+        host: Its address.
+        name: What it calls itself, a server's id as a rule; unproven.
+        count: How often it was refused, as far as the watcher remembers.
+        last_at: When it was last refused, by the watcher's clock.
+    """
+
+    host: Annotated[str, Field(max_length=256)]
+    name: Annotated[str, Field(max_length=256)]
+    count: Annotated[int, Field(ge=1, lt=2**63)]
+    last_at: AwareDatetime
+
+
 class ServerObservation(Document):
     """What the watcher saw of one server.
 
@@ -37,6 +60,7 @@ class ServerObservation(Document):
         served_issuer: Issuer common name of the leaf the client port serves.
         route_served_issuer: Issuer common name of the leaf the route port serves.
         connections: Live client connections; ``None`` when unknown.
+        refused_routes: Who lately wanted to be a server and was refused; the latest come last.
     """
 
     server: str
@@ -48,6 +72,7 @@ class ServerObservation(Document):
     served_issuer: str | None = None
     route_served_issuer: str | None = None
     connections: tuple[ServerConnection, ...] | None = None
+    refused_routes: Annotated[tuple[RefusedRoute, ...], Field(max_length=MOST_REFUSED_ROUTES)] = ()
 
 
 class ServerReport(Document):
