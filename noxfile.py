@@ -54,7 +54,7 @@ YAML_FOLDERS = (
     ".config",
 )
 LAB = ROOT / "lab"
-# Tests that wait for servers leave a core free, so two files run at a time; within a file, in order.
+# Tests that wait for servers leave a core free: two files at a time, each in its order.
 BESIDE = ("-n", "2", "--dist", "loadfile")
 SHIPPED = (
     "galaxy.yml",
