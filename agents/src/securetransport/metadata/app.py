@@ -199,6 +199,7 @@ class Metadata:
             reasons.append("the broker policy was not published yet")
         if self._ca.is_holder and self._keys.directory is None:
             reasons.append("the directory was not published yet")
+        reasons += [f"too large for the bus: {what}" for what in sorted(self._keys.too_large)]
         return reasons
 
     async def _drain(self) -> None:

@@ -13,7 +13,11 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from securetransport.core.base import names
-from securetransport.core.base.errors import ConflictError, SecureTransportError
+from securetransport.core.base.errors import (
+    ConflictError,
+    MalformedMessageError,
+    SecureTransportError,
+)
 from securetransport.core.base.profile import Profile
 from securetransport.core.decisions.ca import gates, steps
 from securetransport.core.decisions.ca.bundle import lifetime, renewal_window, wanted_bundle
@@ -23,7 +27,7 @@ from securetransport.core.decisions.ca.record import CaEpoch, Excuse, Issuer, Ro
 from securetransport.core.decisions.ca.steps import Step
 from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats.attestation import KeeperAttestation
-from securetransport.core.formats.body import DocumentKind
+from securetransport.core.formats.body import DocumentKind, problem_of
 from securetransport.core.formats.trust_bundle import EpochState, TrustBundle
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.clock import Clock
@@ -153,14 +157,19 @@ class CaRotation:
         return observation, stored
 
     async def _keeper(self, server: str) -> KeeperAttestation | None:
-        entry = await self._store.kv_get(names.kv_keeper_attestation(server))
-        if entry is None:
-            return None
         try:
-            return KeeperAttestation.model_validate(entry.value["attestation"])
-        except (KeyError, ValidationError):
-            self._log.warning("keeper_attestation_malformed", server=server)
+            entry = await self._store.kv_get(names.kv_keeper_attestation(server))
+            if entry is None:
+                return None
+            found = KeeperAttestation.model_validate(entry.value["attestation"])
+        except (KeyError, ValidationError, MalformedMessageError) as err:
+            reason = problem_of(err) if isinstance(err, ValueError) else str(err)
+            self._log.warning("keeper_attestation_malformed", server=server, reason=reason)
             return None
+        if found.server != server:
+            self._log.warning("keeper_attestation_malformed", server=server, reason="server")
+            return None
+        return found
 
     def _remember(
         self,

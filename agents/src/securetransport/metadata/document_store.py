@@ -118,7 +118,12 @@ class DocumentStore:
         entry = await self._store.kv_get(path)
         if entry is None:
             return None
-        data = base64.b64decode(str(entry.value.get("document", "")))
+        try:
+            data = base64.b64decode(str(entry.value.get("document", "")), validate=True)
+        except ValueError as err:
+            raise RejectedDocumentError(
+                "document is not base64 text", reason="malformed", path=path
+            ) from err
         return StoredDocument(document=documents.decode(data), data=data, cas=entry.cas)
 
     async def publish(

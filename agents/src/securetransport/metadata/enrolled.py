@@ -10,17 +10,28 @@ import base64
 from datetime import datetime, timedelta
 
 from securetransport.core.base import names
-from securetransport.core.base.errors import RejectedDocumentError, SignatureError, UnknownKeyError
+from securetransport.core.base.errors import (
+    MalformedMessageError,
+    RejectedDocumentError,
+    SignatureError,
+    UnknownKeyError,
+)
 from securetransport.core.base.names import InstanceId, KeyId, instance_id, service_of
 from securetransport.core.base.pae import pae
 from securetransport.core.base.profile import Profile
 from securetransport.core.crypto import signing
-from securetransport.core.formats.directory import VerifyKey
+from securetransport.core.formats.body import problem_of
+from securetransport.core.formats.directory import SIGNING_KEY_ID, VerifyKey
 from securetransport.core.ports import KvEntry, SecretStore
 from securetransport.runtime.logs import get_logger
 
 ENROL_TYPE = "securetransport/v1/enrol"
 _ROOT = "enroll"
+MOST_ENROLMENTS = 256
+"""Of one instance: what it enrols beyond is not looked at, and it alone is the poorer for it."""
+
+_MOST_REFUSED = 10_000
+_LONGEST_PROOF = 16 * 1024
 
 
 class EnrolledKeys:
@@ -34,6 +45,7 @@ class EnrolledKeys:
         self._profile = profile
         self._keys: dict[KeyId, VerifyKey] = {}
         self._refused: set[str] = set()
+        self._over_quota: set[InstanceId] = set()
         self._log = get_logger(loop="enrolled")
 
     @property
@@ -48,7 +60,7 @@ class EnrolledKeys:
             UnknownKeyError: There is none, it is another instance's, or its epoch is not valid.
         """
         key = self._keys.get(KeyId(key_id))
-        if key is None:
+        if key is None and _is_enrolment(instance, key_id):
             key = await self._read(instance, KeyId(key_id), now)
         if key is None or key.instance != instance or not self._is_current(key, now):
             raise UnknownKeyError("no valid enrolled key", instance=instance, key=key_id)
@@ -67,6 +79,8 @@ class EnrolledKeys:
                 await self._refresh_instance(service, replica, now, longest_wait, seen)
         for gone in set(self._keys) - seen:
             del self._keys[gone]
+        if len(self._refused) > _MOST_REFUSED:
+            self._refused.clear()  # each is read, refused and told once more
 
     async def _refresh_instance(
         self,
@@ -80,7 +94,11 @@ class EnrolledKeys:
             instance = instance_id(names.parse_service(service), replica)
         except ValueError:
             return
-        for name in await self._store.kv_list(f"{_ROOT}/{instance}"):
+        listed = await self._store.kv_list(f"{_ROOT}/{instance}")
+        self._note_quota(instance, len(listed))
+        for name in listed[:MOST_ENROLMENTS]:
+            if not SIGNING_KEY_ID.fullmatch(name):
+                continue  # nobody asks for such a key
             key_id = KeyId(name)
             key = self._keys.get(key_id) or await self._read(instance, key_id, now)
             if key is not None and self._is_over(key, now - longest_wait):
@@ -88,6 +106,12 @@ class EnrolledKeys:
                 self._keys.pop(key_id, None)
             elif key is not None:
                 seen.add(key_id)
+
+    def _note_quota(self, instance: InstanceId, count: int) -> None:
+        is_over = count > MOST_ENROLMENTS
+        if is_over and instance not in self._over_quota:
+            self._log.error("enrolments_over_quota", instance=instance, count=count)
+        (self._over_quota.add if is_over else self._over_quota.discard)(instance)
 
     async def _folders(self, path: str) -> list[str]:
         found = await self._store.kv_list(path)
@@ -97,13 +121,13 @@ class EnrolledKeys:
         path = names.kv_enrolled_key(instance, key_id)
         if path in self._refused:
             return None
-        entry = await self._store.kv_get(path)
-        if entry is None:
-            return None
         try:
+            entry = await self._store.kv_get(path)
+            if entry is None:
+                return None
             key = _checked(entry, instance, key_id)
             self._check_epoch(key, now)
-        except RejectedDocumentError as err:
+        except (RejectedDocumentError, MalformedMessageError) as err:
             self._refused.add(path)
             self._log.warning("enrolment_refused", path=path, reason=str(err))
             return None
@@ -126,13 +150,34 @@ class EnrolledKeys:
         return at >= self._profile.key_schedule.expiry_of(key.epoch)
 
 
+def _is_enrolment(instance: InstanceId, key_id: str) -> bool:
+    """Tell whether a path may be made of names that nobody has proven yet."""
+    service, _, replica = instance.partition("/")
+    try:
+        instance_id(names.parse_service(service), replica)
+    except ValueError:
+        return False
+    return SIGNING_KEY_ID.fullmatch(key_id) is not None
+
+
+def _proof(text: object) -> bytes:
+    if not isinstance(text, str) or len(text) > _LONGEST_PROOF:
+        raise ValueError(f"proof: not base64 text of at most {_LONGEST_PROOF} characters")
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as err:
+        raise ValueError(f"proof: {err}") from err
+
+
 def _checked(entry: KvEntry, instance: InstanceId, key_id: KeyId) -> VerifyKey:
     try:
         key = VerifyKey.model_validate(entry.value["key"])
-        proof = base64.b64decode(str(entry.value["proof"]), validate=True)
+        proof = _proof(entry.value["proof"])
         signing.verify(key.algorithm, key.public_key, pae(ENROL_TYPE, key.to_bytes()), proof)
-    except (KeyError, ValueError) as err:  # not of this model, or not base64 at all
-        raise RejectedDocumentError("enrolment is malformed") from err
+    except KeyError as err:
+        raise RejectedDocumentError("enrolment is malformed", problem=f"{err}: missing") from err
+    except ValueError as err:  # not of this model, or not base64 at all
+        raise RejectedDocumentError("enrolment is malformed", problem=problem_of(err)) from err
     except SignatureError as err:
         raise RejectedDocumentError("enrolment is not signed by its own key") from err
     if key.instance != instance or key.service != service_of(instance):

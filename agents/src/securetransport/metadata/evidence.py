@@ -21,7 +21,7 @@ from securetransport.core.decisions.ca.observation import MemberAttestation
 from securetransport.core.decisions.ca.record import Issuer
 from securetransport.core.formats import documents
 from securetransport.core.formats.attestation import Attestation
-from securetransport.core.formats.body import DocumentKind
+from securetransport.core.formats.body import DocumentKind, problem_of
 from securetransport.core.formats.documents import SignedDocument
 from securetransport.core.formats.server_report import ServerReport
 from securetransport.metadata.enrolled import EnrolledKeys
@@ -62,10 +62,18 @@ class EvidenceStore:
         try:
             statement = Attestation.from_bytes(body)
         except ValidationError as err:
-            raise RejectedDocumentError("attestation has an invalid body") from err
+            raise RejectedDocumentError(
+                "attestation has an invalid body", problem=problem_of(err)
+            ) from err
         if statement.instance != document.signer:
             raise RejectedDocumentError(
                 "attestation speaks for another instance", signer=document.signer
+            )
+        if statement.attested_at - now > self._profile.clock_skew:
+            raise RejectedDocumentError(
+                "attestation is dated in the future; compare the member's clock with ours",
+                signer=document.signer,
+                seconds=round((statement.attested_at - now).total_seconds(), 1),
             )
         held = self.members.get(statement.instance)
         if held and held.attestation.attested_at > statement.attested_at:
@@ -90,7 +98,9 @@ class EvidenceStore:
         try:
             report = ServerReport.from_bytes(body)
         except ValidationError as err:
-            raise RejectedDocumentError("server report has an invalid body") from err
+            raise RejectedDocumentError(
+                "server report has an invalid body", problem=problem_of(err)
+            ) from err
         if report.reported_at - now > self._profile.clock_skew:
             raise RejectedDocumentError(
                 "server report is dated in the future; compare the watcher's clock with ours",

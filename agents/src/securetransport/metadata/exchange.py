@@ -23,8 +23,9 @@ from securetransport.core.base.errors import (
 from securetransport.core.base.names import InstanceId, KeyId, kv_directory_entry, service_of
 from securetransport.core.base.profile import Profile
 from securetransport.core.formats import documents
-from securetransport.core.formats.body import DocumentKind, Version
+from securetransport.core.formats.body import DocumentKind, Version, problem_of
 from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.formats.directory import SIGNING_KEY_ID
 from securetransport.core.formats.exchange import KeyRequest, seal_bundle
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.clock import Clock
@@ -87,8 +88,8 @@ class KeyExchange:
     async def directory_entry(self, key_id: bytes) -> bytes:
         """Return the directory entry of a key id as JSON, or a refusal."""
         text = key_id.decode("ascii", errors="replace")
-        if not text.isalnum():
-            return refusal("malformed", "a key id is hexadecimal")
+        if not SIGNING_KEY_ID.fullmatch(text):
+            return refusal("malformed", "a key id is 32 hexadecimal digits")
         try:
             entry = await self._store.kv_get(kv_directory_entry(KeyId(text)))
         except SecureTransportError as err:
@@ -113,7 +114,9 @@ class KeyExchange:
         try:
             request = KeyRequest.from_bytes(body)
         except ValidationError as err:
-            raise RejectedDocumentError("key request has an invalid body") from err
+            raise RejectedDocumentError(
+                "key request has an invalid body", problem=problem_of(err)
+            ) from err
         self._check(request, instance, self._policy.deny, now)
         bundle = self._keys.bundle_of(service_of(instance))
         if bundle is None:

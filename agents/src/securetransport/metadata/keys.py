@@ -13,7 +13,11 @@ from securetransport.core.acl import CompiledAcl
 from securetransport.core.base import names
 from securetransport.core.base.entropy import Entropy
 from securetransport.core.base.epochs import EpochNumber
-from securetransport.core.base.errors import ConflictError, SecureTransportError
+from securetransport.core.base.errors import (
+    ConflictError,
+    DocumentTooLargeError,
+    SecureTransportError,
+)
 from securetransport.core.base.names import ServiceId, Topic
 from securetransport.core.base.profile import Profile
 from securetransport.core.decisions import topic_keys
@@ -31,6 +35,7 @@ from securetransport.metadata.enrolled import EnrolledKeys
 from securetransport.runtime.logs import get_logger
 
 _SECRET_BYTES = 32
+_DIRECTORY = "the directory"
 _SIGNERS = frozenset({names.METADATA, names.WATCHER})
 
 
@@ -72,6 +77,7 @@ class KeyRotation:
         self._log = get_logger(kind="keys")
         self.directory: StoredDocument | None = None
         self.completed: set[EpochNumber] = set()
+        self.too_large: dict[str, str] = {}
 
     def topic_keys(self) -> tuple[TopicKey, ...]:
         """Return every topic key held."""
@@ -116,18 +122,32 @@ class KeyRotation:
         for gone in set(self._written_entries) - set(tree.entries):
             await self._store.kv_destroy(f"directory/keys/{gone}")
             del self._written_entries[gone]
-        self.directory = await self._document_store.publish(
-            names.KV_DIRECTORY,
-            DocumentKind.DIRECTORY,
-            tree.directory,
-            self._profile.key_validity,
-        )
+        try:
+            self.directory = await self._document_store.publish(
+                names.KV_DIRECTORY,
+                DocumentKind.DIRECTORY,
+                tree.directory,
+                self._profile.key_validity,
+            )
+        except DocumentTooLargeError as err:
+            # Members go on with the one in force until it ends; bundles do not wait for it.
+            self.too_large[_DIRECTORY] = str(err)
+            self._log.error("directory_too_large", kind="directory", reason=str(err))
+        else:
+            self.too_large.pop(_DIRECTORY, None)
 
     async def ensure_bundles(self, acl: CompiledAcl) -> list[tuple[ServiceId, Version]]:
         """Sign and store every service's bundle that changed; returns whom to tell."""
         changed: list[tuple[ServiceId, Version]] = []
         for service in acl.acl.services:
-            made = await self._make_bundle(acl, service)
+            try:
+                made = await self._make_bundle(acl, service)
+            except DocumentTooLargeError as err:
+                # That service keeps what it has; the others get theirs.
+                self.too_large.setdefault(service, str(err))
+                self._log.error("bundle_too_large", kind="service-bundle", reason=str(err))
+                continue
+            self.too_large.pop(service, None)
             if made is not None:
                 changed.append((service, made.version))
         for gone in set(self._bundles) - set(acl.acl.services):

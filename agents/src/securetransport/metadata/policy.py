@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from securetransport.core.acl import Acl, CompiledAcl, compile_acl
 from securetransport.core.base import names
-from securetransport.core.base.errors import RejectedDocumentError, SecureTransportError
+from securetransport.core.base.errors import (
+    MalformedMessageError,
+    RejectedDocumentError,
+    SecureTransportError,
+)
 from securetransport.core.base.profile import Profile
 from securetransport.core.formats import documents
 from securetransport.core.formats.authority_keys import AuthorityKeys
@@ -69,7 +73,11 @@ class PolicyKeeper:
         )
 
     async def _read_acl(self) -> None:
-        stored = await self._document_store.read(names.KV_ACL)
+        try:
+            stored = await self._document_store.read(names.KV_ACL)
+        except (RejectedDocumentError, MalformedMessageError) as err:
+            self._log.error("acl_refused", version="unreadable", reason=str(err))
+            return
         if stored is None or stored.document.version == self._version:
             return
         try:
@@ -95,7 +103,7 @@ class PolicyKeeper:
         try:
             acl = Acl.from_canonical(body)
             return compile_acl(acl, self._profile, deny=self.deny)
-        except (ValueError, SecureTransportError) as err:
+        except (ValueError, RecursionError, SecureTransportError) as err:
             raise RejectedDocumentError("the signed ACL is invalid", problem=str(err)) from err
 
     async def _read_deny_list(self) -> None:

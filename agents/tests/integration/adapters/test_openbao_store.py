@@ -7,6 +7,7 @@ import json
 import ssl
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +18,7 @@ from certificates import Issuer
 from securetransport.adapters.files import write_atomic
 from securetransport.adapters.openbao import OpenBaoStore
 from securetransport.core.base.errors import (
+    MalformedMessageError,
     PermissionDeniedError,
     SecretStoreUnavailableError,
     SecureTransportError,
@@ -321,3 +323,28 @@ async def test_silent_node_costs_one_timeout(nodes: MakeStore) -> None:
         assert await store.kv_get("a") is not None, "a proxy of the environment has no say"
     assert (len(first.asked), len(second.asked)) == (1, 2)
     await asyncio.sleep(0.7)  # let the slow handler end before its server is closed
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("9" * 5000, id="digits"),
+        pytest.param("[" * 2000 + "]" * 2000, id="nested"),
+    ],
+)
+async def test_stored_value_that_cannot_be_read_is_an_error_of_ours(
+    bao: OpenBao, value: str
+) -> None:
+    """Whoever may write one entry may write this; OpenBao takes it, and gives it back as it is."""
+    path = f"junk/{len(value)}"
+    token = bao.admin_token_file.read_text().strip()
+    context = ssl.create_default_context(cafile=str(bao.ca_file))
+    request = urllib.request.Request(  # noqa: S310  # a fixed scheme
+        f"{bao.addresses[0]}/v1/secret/data/{path}",
+        f'{{"data": {{"a": {value}}}, "options": {{"cas": 0}}}}'.encode(),
+        {"X-Vault-Token": token},
+        method="POST",
+    )
+    await asyncio.to_thread(urllib.request.urlopen, request, context=context, timeout=5)
+    with pytest.raises(MalformedMessageError, match=f"path=secret/data/{path}"):
+        await bao.store().kv_get(path)

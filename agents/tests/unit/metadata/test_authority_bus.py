@@ -189,7 +189,7 @@ async def test_directory_entries_and_bundles_are_answered(desk: Desk, station: S
     member = Enrolled(GATEKEEPER, desk.clock)
     await member.enrol(desk.store)
     connection = await station.member()
-    entry = await ask(connection, names.SUBJECT_DIRECTORY, b"00ff")
+    entry = await ask(connection, names.SUBJECT_DIRECTORY, b"00ff" * 8)
     assert entry["error"] == "unknown"
     request = KeyRequest(
         instance=GATEKEEPER,

@@ -183,15 +183,17 @@ async def test_while_openbao_is_away_the_answer_says_so(counter: Counter) -> Non
     request = counter.request(kem.generate_kem_key())
     counter.desk.store.is_available = False
     assert (await counter.refused(request)).startswith("unavailable")
-    answer = json.loads(await counter.exchange.directory_entry(b"00ff"))
+    answer = json.loads(await counter.exchange.directory_entry(b"00ff" * 8))
     assert answer["error"] == "unavailable"
 
 
 async def test_directory_entries_are_given_by_id(counter: Counter) -> None:
-    path = names.kv_directory_entry(names.KeyId("00ff"))
+    path = names.kv_directory_entry(names.KeyId("00ff" * 8))
     await counter.desk.store.kv_put(path, {"entry": {"index": 1}}, cas=0)
-    assert json.loads(await counter.exchange.directory_entry(b"00ff")) == {"entry": {"index": 1}}
-    unknown = json.loads(await counter.exchange.directory_entry(b"00fe"))
+    assert json.loads(await counter.exchange.directory_entry(b"00ff" * 8)) == {
+        "entry": {"index": 1}
+    }
+    unknown = json.loads(await counter.exchange.directory_entry(b"00fe" * 8))
     assert unknown["error"] == "unknown"
     for bad in (b"../rotation", b"\xff", b""):
         assert json.loads(await counter.exchange.directory_entry(bad))["error"] == "malformed"

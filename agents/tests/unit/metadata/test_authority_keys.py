@@ -10,13 +10,14 @@ from enrolments import SCHEDULE, Enrolled
 
 from securetransport.core.acl import CompiledAcl, compile_acl, load_acl
 from securetransport.core.base import names
+from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import ConflictError
 from securetransport.core.base.names import InstanceId, ServiceId, Topic
 from securetransport.core.decisions.topic_keys import wanted_epochs
 from securetransport.core.formats import documents
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.directory import Directory, DirectoryEntry
-from securetransport.core.formats.service_bundle import ServiceBundle
+from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey
 from securetransport.core.trust.directory import check_entry
 from securetransport.metadata.enrolled import EnrolledKeys
 from securetransport.metadata.keys import KeyRotation
@@ -36,6 +37,7 @@ services:
     consumes: [{topic: auth.requests, durable: auth-controller}]
 """
 TOPIC = Topic("auth.requests")
+NEWS = Topic("other.news")
 LONGEST_WAIT = timedelta(hours=1)
 SERVICE = ServiceId("gatekeeper")
 
@@ -244,3 +246,35 @@ async def test_a_key_of_an_instance_that_is_no_service_is_not_listed(desk: Desk)
     await keys.ensure_directory(acl(), DenyList())
     assert keys.directory is not None
     assert Directory.from_bytes(keys.directory.document.body).key_ids == ()
+
+
+async def test_a_bundle_that_outgrew_the_bus_is_named_and_others_get_theirs(desk: Desk) -> None:
+    """B3: what is kept grows with the time that messages may wait; that must end nobody's loop."""
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    many = [TopicKey(topic=NEWS, epoch=0, generation=n, secret=b"k" * 32) for n in range(9_000)]
+    keys._topic_keys[NEWS, EpochNumber(0)] = tuple(many)
+    changed = await keys.ensure_bundles(acl())
+    assert [service for service, _ in changed] == ["auth-controller"]
+    assert list(keys.too_large) == ["gatekeeper"]
+    assert "audience=gatekeeper" in keys.too_large["gatekeeper"]
+    keys._topic_keys[NEWS, EpochNumber(0)] = ()
+    await keys.ensure_bundles(acl())
+    assert not keys.too_large
+
+
+async def test_a_directory_that_outgrew_the_bus_is_named_and_the_one_in_force_stays(
+    desk: Desk,
+) -> None:
+    keys = rotation(desk)
+    await keys.ensure_directory(acl(), DenyList())
+    before = keys.directory
+    epoch = SCHEDULE.number_at(desk.clock.now())
+    digests = {f"{number:064x}": epoch for number in range(12_000)}
+    keys._policies[TOPIC] = digests
+    await keys.ensure_directory(acl(), DenyList())
+    assert keys.directory is before
+    assert list(keys.too_large) == ["the directory"]
+    digests.clear()
+    await keys.ensure_directory(acl(), DenyList())
+    assert not keys.too_large

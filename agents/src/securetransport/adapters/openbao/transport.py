@@ -30,6 +30,7 @@ from hvac.adapters import RawAdapter
 from securetransport.adapters.openbao.tokens import TokenFile
 from securetransport.core.base.errors import (
     ConflictError,
+    MalformedMessageError,
     NotFoundError,
     PermissionDeniedError,
     SecretStoreUnavailableError,
@@ -202,7 +203,10 @@ class Transport:
             return {}
         content = _json(response)
         if status == requests.codes.ok:
+            if content is None:
+                raise MalformedMessageError("openbao's answer cannot be read", path=call.path)
             return content
+        content = content or {}
         errors = [str(item) for item in content.get("errors") or []]
         reason = " ".join("; ".join(errors).split())[:_MAX_REASON] or f"status {status}"
         if status == requests.codes.not_found and not errors:
@@ -257,12 +261,19 @@ class Transport:
         return adapter
 
 
-def _json(response: requests.Response) -> dict[str, Any]:
+def _json(response: requests.Response) -> dict[str, Any] | None:
+    """Return the answer's JSON, ``None`` when it is none that can be read.
+
+    What others stored comes back in it: brackets in brackets beyond the parser's depth, a number of
+    more digits than it reads.
+    """
+    if not response.content:
+        return {}
     try:
         content = response.json()
-    except requests.exceptions.JSONDecodeError:
-        return {}
-    return content if isinstance(content, dict) else {}
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _refusal(call: Call, status: int, reason: str) -> SecureTransportError:

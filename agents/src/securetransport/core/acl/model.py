@@ -142,8 +142,8 @@ class Acl:
         source = "acl document"
         try:
             document = json.loads(data)
-        except ValueError as error:
-            raise ConfigError([f"{source}: not JSON: {error}"]) from error
+        except (ValueError, RecursionError) as error:
+            raise ConfigError([f"{source}: not JSON that can be read: {error}"]) from error
         found = problems(document)
         if found:
             raise ConfigError([f"{source}: {dotted(path)}: {text}" for path, text in found])

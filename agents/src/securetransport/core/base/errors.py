@@ -10,6 +10,7 @@
     ├── ConflictError                compare-and-swap lost: read again, decide anew
     ├── PermissionDeniedError        a server refused by policy; retrying does not help
     ├── NotFoundError                the thing asked for does not exist
+    ├── DocumentTooLargeError        what there is to say does not fit; the document in force stays
     ├── RejectedDocumentError        a signed document was refused; the one in force stays
     ├── RejectedMessageError         peer input refused: counted by reason, never retried
     │   ├── MalformedMessageError
@@ -86,6 +87,10 @@ class NotFoundError(SecureTransportError):
 
 class RejectedDocumentError(SecureTransportError):
     """A signed document of the authority was refused (signature, kind, version or time)."""
+
+
+class DocumentTooLargeError(SecureTransportError):
+    """A document has outgrown what bus and store carry; nothing was signed or published."""
 
 
 class RejectedMessageError(SecureTransportError):

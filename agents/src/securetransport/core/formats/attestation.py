@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime, Field
+from typing import Final
 
-from securetransport.core.base.names import Fingerprint, InstanceId
-from securetransport.core.formats.body import Base64Bytes, Document, Epoch, Version
+from pydantic import Field
+
+from securetransport.core.formats.body import (
+    Document,
+    Epoch,
+    Flag,
+    Instance,
+    Instant,
+    Sha256,
+    ShortBytes,
+    Text,
+    Version,
+)
+
+MOST_LEAF_CERTIFICATES: Final = 16
+"""An instance has one, and while it moves two."""
 
 
 class Attestation(Document):
@@ -21,15 +35,17 @@ class Attestation(Document):
         attested_at: When.
     """
 
-    instance: InstanceId
-    boot_id: str
-    digest: str
+    instance: Instance
+    boot_id: Text
+    digest: Text
     bundle_version: Version
-    leaf_fingerprints: tuple[Fingerprint, ...] = Field(
-        validation_alias="leafs", serialization_alias="leafs"
+    leaf_fingerprints: tuple[Sha256, ...] = Field(
+        max_length=MOST_LEAF_CERTIFICATES,
+        validation_alias="leafs",
+        serialization_alias="leafs",
     )
-    certificates: tuple[Base64Bytes, ...]
-    attested_at: AwareDatetime
+    certificates: tuple[ShortBytes, ...] = Field(max_length=MOST_LEAF_CERTIFICATES)
+    attested_at: Instant
 
 
 class KeeperAttestation(Document):
@@ -47,12 +63,12 @@ class KeeperAttestation(Document):
         attested_at: When.
     """
 
-    server: str
-    digest: str
+    server: Text
+    digest: Text
     bundle_version: Version
     policy_version: Version
-    leaf: Fingerprint
+    leaf: Sha256
     leaf_epoch: Epoch
-    leaf_not_after: AwareDatetime
-    is_served: bool
-    attested_at: AwareDatetime
+    leaf_not_after: Instant
+    is_served: Flag
+    attested_at: Instant

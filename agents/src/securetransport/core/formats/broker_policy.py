@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from securetransport.core.base.names import ServiceId
-from securetransport.core.formats.body import Document
+from securetransport.core.formats.body import Document, Flag, Text
 
 
 class UserPermissions(Document):
@@ -20,12 +22,12 @@ class UserPermissions(Document):
         allow_responses: Whether it may answer requests on reply subjects it was sent.
     """
 
-    user: str
+    user: Annotated[str, Field(strict=True, max_length=1024)]
     service: ServiceId
     account: Literal["APP", "SYS"]
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
-    allow_responses: bool = False
+    allow_responses: Flag = False
 
 
 class BrokerPolicy(Document):
@@ -36,5 +38,5 @@ class BrokerPolicy(Document):
         users: By rising user name.
     """
 
-    acl_digest: str
+    acl_digest: Text
     users: tuple[UserPermissions, ...]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from securetransport.core.base.names import Fingerprint, KeyId, ServiceId
-from securetransport.core.formats.body import Document
+from securetransport.core.base.names import KeyId, ServiceId
+from securetransport.core.formats.body import Document, Instant, Sha256, Text
 
 
 class DeniedLeaf(Document):
     """One denied instance leaf."""
 
-    fingerprint: Fingerprint
-    denied_at: AwareDatetime
-    why: str
+    fingerprint: Sha256
+    denied_at: Instant
+    why: Text
 
 
 class DenyList(Document):
@@ -25,8 +25,8 @@ class DenyList(Document):
         key_ids: Denied signing keys with the instant of denial.
     """
 
-    services: dict[ServiceId, AwareDatetime] = Field(default_factory=dict)
+    services: dict[ServiceId, Instant] = Field(default_factory=dict)
     leaf_certificates: tuple[DeniedLeaf, ...] = Field(
         default=(), validation_alias="leafs", serialization_alias="leafs"
     )
-    key_ids: dict[KeyId, AwareDatetime] = Field(default_factory=dict)
+    key_ids: dict[KeyId, Instant] = Field(default_factory=dict)

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
-from pydantic import AwareDatetime
+import re
+from typing import Annotated, Final
 
-from securetransport.core.base.names import InstanceId, KeyId, ServiceId, Topic
-from securetransport.core.formats.body import Base64Bytes, Document, Epoch
+from pydantic import Field, StringConstraints
+
+from securetransport.core.base.names import KeyId, Topic
+from securetransport.core.formats.body import (
+    Counter,
+    Document,
+    Epoch,
+    Instance,
+    Instant,
+    Service,
+    ShortBytes,
+    Text,
+)
+
+MOST_PROOF_HASHES: Final = 64
+"""More than any tree that fits into memory needs."""
+
+SIGNING_KEY_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+SigningKeyId = Annotated[
+    KeyId, StringConstraints(strict=True, pattern=r"^[0-9a-f]{32}$", max_length=32)
+]
+"""The id of an enrolled key, which is also the last part of its path in OpenBao."""
 
 
 class VerifyKey(Document):
@@ -21,13 +43,13 @@ class VerifyKey(Document):
         created_at: When the instance made it.
     """
 
-    key_id: KeyId
-    service: ServiceId
-    instance: InstanceId
+    key_id: SigningKeyId
+    service: Service
+    instance: Instance
     epoch: Epoch
-    algorithm: str
-    public_key: Base64Bytes
-    created_at: AwareDatetime
+    algorithm: Text
+    public_key: ShortBytes
+    created_at: Instant
 
 
 class DirectoryEntry(Document):
@@ -40,8 +62,8 @@ class DirectoryEntry(Document):
     """
 
     key: VerifyKey
-    index: int
-    proof: tuple[Base64Bytes, ...]
+    index: Counter
+    proof: tuple[ShortBytes, ...] = Field(max_length=MOST_PROOF_HASHES)
 
 
 class DirectoryTree(Document):
@@ -52,8 +74,8 @@ class DirectoryTree(Document):
         root: Merkle tree hash over the keys' bodies, sorted by key id.
     """
 
-    size: int
-    root: Base64Bytes
+    size: Counter
+    root: ShortBytes
 
 
 class Directory(Document):
@@ -69,5 +91,5 @@ class Directory(Document):
     """
 
     trees: dict[Epoch, DirectoryTree]
-    key_ids: tuple[KeyId, ...]
+    key_ids: tuple[SigningKeyId, ...]
     topic_policies: dict[Topic, tuple[str, ...]]

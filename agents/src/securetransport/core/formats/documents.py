@@ -26,6 +26,7 @@ from typing import Final
 from securetransport.core.base import codec
 from securetransport.core.base.epochs import UNIX_START
 from securetransport.core.base.errors import (
+    DocumentTooLargeError,
     MalformedMessageError,
     RejectedDocumentError,
     SignatureError,
@@ -205,7 +206,7 @@ def encode(document: SignedDocument) -> bytes:
     """Return the document as it travels.
 
     Raises:
-        ValueError: It is larger than :data:`MAX_DOCUMENT_BYTES`; nobody would accept it.
+        DocumentTooLargeError: Larger than :data:`MAX_DOCUMENT_BYTES`; nobody would accept it.
     """
     data = codec.encode(
         "document",
@@ -224,7 +225,13 @@ def encode(document: SignedDocument) -> bytes:
         },
     )
     if len(data) > MAX_DOCUMENT_BYTES:
-        raise ValueError(f"document of {len(data)} bytes is over {MAX_DOCUMENT_BYTES}")
+        raise DocumentTooLargeError(
+            "document is too large for the bus",
+            kind=document.kind.value,
+            audience=document.audience,
+            size=len(data),
+            limit=MAX_DOCUMENT_BYTES,
+        )
     return data
 
 
@@ -257,8 +264,10 @@ def decode(data: bytes) -> SignedDocument:
             algorithm=record["algorithm"],
             signature=record["signature"],
         )
-    except OverflowError as err:
-        raise _refusal("malformed", "document has an impossible date", kind=kind.value) from err
+    except (OverflowError, ValueError) as err:
+        raise _refusal(
+            "malformed", "document has an impossible date or version", kind=kind.value
+        ) from err
     problem = _problem(document)
     if problem:
         raise _refusal("malformed", problem, kind=kind.value)

@@ -21,14 +21,22 @@ Source: docs/wire-format.md, "Bundle exchange".
 from __future__ import annotations
 
 import hashlib
+from typing import Annotated
 
-from pydantic import AwareDatetime
+from annotated_types import MaxLen, MinLen
 
 from securetransport.core.base.entropy import Entropy
 from securetransport.core.base.errors import DecryptionError, RejectedDocumentError
-from securetransport.core.base.names import InstanceId
 from securetransport.core.crypto import aead, kem
-from securetransport.core.formats.body import Base64Bytes, Document, Version
+from securetransport.core.formats.body import (
+    Base64Bytes,
+    Document,
+    Instance,
+    Instant,
+    ShortBytes,
+    Text,
+    Version,
+)
 
 _INFO = b"securetransport/v1/bundle-exchange"
 _NONCE_BYTES = 12
@@ -47,11 +55,11 @@ class KeyRequest(Document):
         known_version: Version of the bundle it has, if any.
     """
 
-    instance: InstanceId
-    kem: str
-    kem_public_key: Base64Bytes
-    nonce: Base64Bytes
-    requested_at: AwareDatetime
+    instance: Instance
+    kem: Text
+    kem_public_key: ShortBytes
+    nonce: Annotated[ShortBytes, MinLen(1), MaxLen(64)]
+    requested_at: Instant
     known_version: Version | None = None
 
 
@@ -65,10 +73,10 @@ class SealedBundle(Document):
         request_digest: SHA-256 of the request as it was signed, hex.
     """
 
-    kem_ciphertext: Base64Bytes
-    nonce: Base64Bytes
+    kem_ciphertext: ShortBytes
+    nonce: ShortBytes
     ciphertext: Base64Bytes
-    request_digest: str
+    request_digest: Text
 
 
 def request_digest(signed_request: bytes) -> bytes:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from securetransport.core.base.names import Fingerprint
-from securetransport.core.formats.body import Document
+from securetransport.core.formats.body import Counter, Document, Flag, Instant, Sha256, Text
+
+MOST_SERVERS: Final = 256
+
+ListedNames = Annotated[tuple[Text, ...], Field(max_length=64)]
+"""CA names that a port lists; a trust set has 8 at most."""
 
 MOST_REFUSED_ROUTES: Final = 16
 """Of one server in one report; of more, the latest."""
@@ -23,10 +27,10 @@ class ServerConnection(Document):
         started_at: When it connected, by the server's clock.
     """
 
-    cid: int
-    user: str
-    leaf: Fingerprint | None
-    started_at: AwareDatetime
+    cid: Counter
+    user: Annotated[str, Field(strict=True, max_length=1024)]
+    leaf: Sha256 | None
+    started_at: Instant
 
 
 class RefusedRoute(Document):
@@ -41,10 +45,10 @@ class RefusedRoute(Document):
         last_at: When it was last refused, by the watcher's clock.
     """
 
-    host: Annotated[str, Field(max_length=256)]
-    name: Annotated[str, Field(max_length=256)]
-    count: Annotated[int, Field(ge=1, lt=2**63)]
-    last_at: AwareDatetime
+    host: Text
+    name: Text
+    count: Counter
+    last_at: Instant
 
 
 class ServerObservation(Document):
@@ -63,14 +67,14 @@ class ServerObservation(Document):
         refused_routes: Who lately wanted to be a server and was refused; the latest come last.
     """
 
-    server: str
-    reachable: bool
-    seen_by_peers: bool | None = None
-    reload_error: str | None = None
-    client_names: tuple[str, ...] | None = None
-    route_names: tuple[str, ...] | None = None
-    served_issuer: str | None = None
-    route_served_issuer: str | None = None
+    server: Text
+    reachable: Flag
+    seen_by_peers: Flag | None = None
+    reload_error: Annotated[str, Field(strict=True, max_length=1024)] | None = None
+    client_names: ListedNames | None = None
+    route_names: ListedNames | None = None
+    served_issuer: Text | None = None
+    route_served_issuer: Text | None = None
     connections: tuple[ServerConnection, ...] | None = None
     refused_routes: Annotated[tuple[RefusedRoute, ...], Field(max_length=MOST_REFUSED_ROUTES)] = ()
 
@@ -83,5 +87,5 @@ class ServerReport(Document):
         servers: By rising name.
     """
 
-    reported_at: AwareDatetime
-    servers: tuple[ServerObservation, ...]
+    reported_at: Instant
+    servers: Annotated[tuple[ServerObservation, ...], Field(max_length=MOST_SERVERS)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from securetransport.core.base.names import ServiceId, Topic
-from securetransport.core.formats.body import Base64Bytes, Document, Epoch
+from securetransport.core.formats.body import Counter, Document, Epoch, ShortBytes, Text
 
 
 class TopicKey(Document):
@@ -18,8 +18,8 @@ class TopicKey(Document):
 
     topic: Topic
     epoch: Epoch
-    generation: int
-    secret: Base64Bytes
+    generation: Counter
+    secret: ShortBytes
 
     def __repr__(self) -> str:
         """Return the key's name without its bytes."""
@@ -40,10 +40,10 @@ class TopicRule(Document):
     """
 
     topic: Topic
-    stream: str
+    stream: Text
     producers: tuple[ServiceId, ...]
-    consumers: dict[ServiceId, str]
-    digest: str
+    consumers: dict[ServiceId, Text]
+    digest: Text
 
 
 class ServiceBundle(Document):
@@ -61,4 +61,4 @@ class ServiceBundle(Document):
     rules: tuple[TopicRule, ...]
     topic_keys: tuple[TopicKey, ...]
     key_epoch: Epoch
-    acl_digest: str
+    acl_digest: Text

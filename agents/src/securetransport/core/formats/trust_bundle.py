@@ -6,11 +6,18 @@ How a receiver judges one: :mod:`securetransport.core.trust.bundle`.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import AwareDatetime
+from pydantic import Field
 
-from securetransport.core.base.names import Fingerprint
-from securetransport.core.formats.body import Base64Bytes, Document, Epoch
+from securetransport.core.formats.body import (
+    Document,
+    Epoch,
+    Instant,
+    Sha256,
+    ShortBytes,
+    Text,
+)
 
 
 class EpochState(StrEnum):
@@ -53,11 +60,11 @@ class TrustedIssuer(Document):
 
     epoch: Epoch
     state: EpochState
-    certificate: Base64Bytes
-    fingerprint: Fingerprint
-    common_name: str
-    not_before: AwareDatetime
-    not_after: AwareDatetime
+    certificate: ShortBytes
+    fingerprint: Sha256
+    common_name: Annotated[str, Field(strict=True, max_length=256)]
+    not_before: Instant
+    not_after: Instant
 
 
 class RenewalWindow(Document):
@@ -70,8 +77,8 @@ class RenewalWindow(Document):
     """
 
     epoch: Epoch
-    opens_at: AwareDatetime
-    closes_at: AwareDatetime
+    opens_at: Instant
+    closes_at: Instant
 
 
 class TrustBundle(Document):
@@ -86,5 +93,5 @@ class TrustBundle(Document):
 
     issuers: tuple[TrustedIssuer, ...]
     active: Epoch | None
-    digest: str
+    digest: Text
     renewal: RenewalWindow | None = None
