@@ -59,6 +59,7 @@ services:
     consumes: [{topic: auth.requests, durable: auth-controller}]
 """
 TOPIC = "auth.requests"
+REPAIR_EVERY = timedelta(seconds=60)
 
 
 class Authority:
@@ -197,7 +198,14 @@ class Party:
             on_result=telemetry.document_judged,
         )
         self.signing_keys = SigningKeys(store, self.instance, PROFILE, clock, telemetry)
-        self.directory = DirectoryClient(store, gate, PROFILE, self._connection, self.update)
+        self.directory = DirectoryClient(
+            store,
+            gate,
+            PROFILE,
+            connection=self._connection,
+            on_change=self.update,
+            repair_every=REPAIR_EVERY,
+        )
         self.messages = MessageTelemetry(self.registry)
         self.bundle = BundleClient(
             instance=self.instance,

@@ -20,6 +20,7 @@ from securetransport.core.base import names
 from securetransport.core.base.names import Subject
 from securetransport.core.base.profile import Profile
 from securetransport.core.ports.bus import Connection
+from securetransport.documents.announced import Announcement
 
 Deliver = Callable[[Connection, Subject, bytes, str], Awaitable[None]]
 """Hands a signed statement over: connection, subject, bytes, message id.
@@ -28,21 +29,7 @@ Raises ``BusUnavailableError`` when it was not taken, ``PermissionDeniedError`` 
 not state there.
 """
 
-_SYSTEM_ROUND: Final = timedelta(seconds=1)
 _SYSTEM_REPEAT: Final = timedelta(seconds=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """Where signed trust sets are announced on the bus.
-
-    Attributes:
-        subject: They are published there.
-        stream: It keeps the last one.
-    """
-
-    subject: Subject
-    stream: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +73,7 @@ def system_account(profile: Profile) -> Account:
         deliver=_export,
         statement_life=profile.ca_period,
         attest_every=_SYSTEM_REPEAT,
-        trust_round=_SYSTEM_ROUND,
+        trust_round=clamp(profile.ca_lead / 60, 1, 30),
     )
 
 

@@ -28,6 +28,7 @@ from securetransport.core.base.errors import (
     UnknownKeyError,
 )
 from securetransport.core.crypto.signing import SigningKey
+from securetransport.core.decisions.member import refresh
 from securetransport.core.decisions.member.leaf import HeldLeaf
 from securetransport.core.formats.documents import PublicKeyLookup
 from securetransport.core.ports import (
@@ -126,7 +127,11 @@ class Session:
         self._wakeups = {name: Wakeup() for name in ("trust", "leaf", "signing_keys")}
         self._key_listeners: list[Callable[[], None]] = []
         self._trust = TrustClient(
-            ports.store, self.gate, account.announcements, self._trust_changed
+            ports.store,
+            self.gate,
+            account.announcements,
+            refresh.repair_every(self._profile.ca_period, self.instance),
+            self._trust_changed,
         )
         self._leaf = LeafHolder(
             ports.leaf_source,
@@ -244,15 +249,16 @@ class Session:
         if held is not None:
             left = held.not_after - self._clock.now()
             self.telemetry.trust_seconds_left.set(left.total_seconds())
-        connection = self._switch.current
+        connection, has_bus_told = self._switch.current, False
         if connection is not None and connection.is_connected:
             try:
-                await self._trust.refresh_from_bus(connection)
+                has_bus_told = await self._trust.refresh_from_bus(connection)
             except BusUnavailableError:
                 pass  # the connection's loop sees to it; OpenBao has the same document
             except SecureTransportError as error:
                 self._log.warning("trust_not_read", path="bus", reason=str(error))
-        await self._trust.refresh_from_store()
+        if self._trust.is_store_due(has_bus_told=has_bus_told):
+            await self._trust.refresh_from_store()
 
     async def _reconcile_leaf(self) -> None:
         trust = self._trust.accepted
@@ -260,6 +266,7 @@ class Session:
             is_new = await self._leaf.reconcile(trust.body if trust else None)
         except RejectedDocumentError:
             # The issuer became active a moment ago and our trust set is older: read it first.
+            self._trust.demand()
             self._wakeups["trust"].wake()
             raise
         if is_new:

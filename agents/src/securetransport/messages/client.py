@@ -14,6 +14,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from securetransport.core.base.names import Topic
+from securetransport.core.decisions.member import refresh
 from securetransport.core.formats.envelope import derive_message_id
 from securetransport.core.ports import PublishAck
 from securetransport.member.account import application_account, clamp
@@ -30,7 +31,7 @@ from securetransport.runtime.metrics import LoopMetrics
 from securetransport.runtime.supervisor import EternalTask, Wakeup, every
 
 _BUNDLE_ROUND: Final = timedelta(seconds=0.5)
-_EAGER_ROUND: Final = timedelta(seconds=1)
+_EAGER_ROUND: Final = timedelta(seconds=2)
 
 
 class MessageClient:
@@ -72,6 +73,7 @@ class MessageClient:
             profile,
             connection=lambda: self.session.connection,
             on_change=self._directory_changed,
+            repair_every=refresh.repair_every(profile.key_period, instance),
         )
         self._bundle = BundleClient(
             instance=instance,
@@ -105,6 +107,7 @@ class MessageClient:
         self._consumers: dict[Topic, Consumer] = {}
         self.session.on_enrolment(self._directory_wakeup.wake)
         self.session.on_connection(self._bundle.listen)
+        self.session.on_connection(self._directory.listen)
 
     # --- for the service ---------------------------------------------------------------------
 
@@ -192,7 +195,7 @@ class MessageClient:
         )
 
     async def _directory_loop(self) -> None:
-        calm = clamp(self._profile.key_period / 32, 1, 4)
+        calm = clamp(self._profile.key_period / 32, 1, 30)
         await every(
             "directory",
             lambda: calm if self.session.signing_keys.is_listed() else _EAGER_ROUND,
@@ -203,13 +206,17 @@ class MessageClient:
         )
 
     async def _reconcile_directory(self) -> None:
+        if not self.session.signing_keys.is_listed():
+            self._directory.demand()
         await self._directory.reconcile()
         self.session.signing_keys.know_listed(self._directory.known_ids())
 
     def _bundle_changed(self) -> None:
+        self._directory.demand()
         self._directory_wakeup.wake()  # it must list the bundle's rules before they are used
         self._receiver_keys.update()
 
     def _directory_changed(self) -> None:
+        self._directory_wakeup.wake()  # keys that it lists are pulled
         self.session.signing_keys.know_listed(self._directory.known_ids())
         self._receiver_keys.update()

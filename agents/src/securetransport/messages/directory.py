@@ -1,9 +1,11 @@
 """The Directory and the deny list: whose signatures count.
 
-The Directory is small and signed: one Merkle root per key epoch and the ids of the keys in force.
-The keys themselves are pulled one by one, when a message names one that is not held, and
-believed only with an inclusion proof against a signed root. So the cost is linear in the number of
-services.
+Both are announced on the bus, whole and signed; OpenBao is asked at start, while the bus does not
+tell, and seldom else.
+
+The Directory is small: one Merkle root per key epoch and the ids of the keys in force. The keys
+themselves are pulled one by one, when a message names one that is not held, and believed only with
+an inclusion proof against a signed root. So the cost is linear in the number of services.
 
 A key is pulled from OpenBao, or asked of the authority on the bus when OpenBao does not answer.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -22,10 +25,12 @@ from securetransport.core.base.errors import (
     BusUnavailableError,
     RejectedDocumentError,
     SecretStoreUnavailableError,
+    SecureTransportError,
     UnknownKeyError,
 )
 from securetransport.core.base.names import KeyId
 from securetransport.core.base.profile import MAX_DEAD_LETTER_AGE, Profile
+from securetransport.core.decisions.member.refresh import Observation, is_store_due
 from securetransport.core.formats.body import DocumentKind
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.directory import Directory, DirectoryEntry
@@ -35,6 +40,7 @@ from securetransport.core.ports.bus import Connection
 from securetransport.core.trust.directory import check_entry
 from securetransport.core.trust.documents import DENY_LIST, DIRECTORY
 from securetransport.core.trust.keyring import VerifyKeyring
+from securetransport.documents.announced import AnnouncedDocuments, Announcement
 from securetransport.documents.followed import FollowedDocument
 from securetransport.documents.gate import DocumentGate, stored_document
 from securetransport.runtime.logs import get_logger
@@ -60,20 +66,24 @@ class DirectoryClient:
         profile: How long keys are kept.
         connection: Where the authority is asked when OpenBao does not answer.
         on_change: Called when Directory or deny list changed.
+        repair_every: OpenBao is asked at this distance while the bus tells.
 
     Attributes:
         verify_keys: Keys whose inclusion was proven.
-        read_at: When the newest was last read, by the monotonic clock; ``None`` before.
+        read_at: When OpenBao was last read, by the monotonic clock; ``None`` before.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one argument per collaborator, all made in client.py
         self,
         store: SecretStore,
         gate: DocumentGate,
         profile: Profile,
+        *,
         connection: ConnectionGetter,
         on_change: Callable[[], None],
+        repair_every: timedelta,
     ) -> None:
+        self._repair_every = repair_every
         self._store = store
         self._gate = gate
         self._profile = profile
@@ -87,6 +97,15 @@ class DirectoryClient:
             names.KV_DENY_LIST: self._deny,
             names.KV_DIRECTORY: self._directory,
         }
+        self._told = AnnouncedDocuments(
+            (Announcement(names.SUBJECT_DIRECTORY_NOTICE, names.STREAM_CA_CLIENT),),
+            lambda data: self._announced(self._directory, data),
+        )
+        self._denials_told = AnnouncedDocuments(
+            (Announcement(names.SUBJECT_DENY_LIST_NOTICE, names.STREAM_CA_CLIENT),),
+            lambda data: self._announced(self._deny, data),
+        )
+        self._is_demanded = False
         self.verify_keys = VerifyKeyring()
         self.read_at: float | None = None
 
@@ -100,6 +119,20 @@ class DirectoryClient:
         """The deny list in force; empty before the first."""
         return self._deny.current.body if self._deny.current else DenyList()
 
+    async def listen(self, connection: Connection) -> None:
+        """Hear of changes on ``connection``, and read what was announced before it was made.
+
+        Raises:
+            SecureTransportError: It broke, or may not; what is announced is found by timer then.
+        """
+        for told in (self._told, self._denials_told):
+            await told.listen(connection)
+        await self._has_bus_told()
+
+    def demand(self) -> None:
+        """Ask OpenBao in the next round: something newer exists."""
+        self._is_demanded = True
+
     async def reconcile(self) -> None:
         """Read what changed, pull the keys that are few, forget those that are over.
 
@@ -107,7 +140,10 @@ class DirectoryClient:
             SecretStoreUnavailableError: No node answered; what is in force stays.
             RejectedDocumentError: A document is refused; the one in force stays.
         """
-        await self.refresh()
+        since = None if self.read_at is None else self._gate.clock.monotonic() - self.read_at
+        seen = Observation(await self._has_bus_told(), since, self._is_demanded)
+        if is_store_due(seen, self._repair_every):
+            await self.refresh()
         await self._prefetch()
         retention = self._profile.key_validity + LONGEST_WAIT
         self.verify_keys.prune(self._gate.clock.now(), self._profile.key_schedule, retention)
@@ -120,7 +156,7 @@ class DirectoryClient:
             RejectedDocumentError: A document is refused; the one in force stays.
         """
         refused: RejectedDocumentError | None = None
-        is_changed = False
+        is_changed, self._is_demanded = False, False
         began_at = self._gate.clock.monotonic()
         for path, document in self._followed.items():
             try:
@@ -133,6 +169,23 @@ class DirectoryClient:
             self._on_change()
         if refused is not None:
             raise refused
+
+    async def _has_bus_told(self) -> bool:
+        """Read both announcements; a Directory that is not there tells nothing of the newest."""
+        try:
+            connection = self._connection()
+            await self._denials_told.read(connection)
+            return await self._told.read(connection)
+        except BusUnavailableError:
+            return False  # the connection's loop sees to it
+        except SecureTransportError as error:
+            self._log.warning("directory_not_read", path="bus", reason=str(error))
+            return False
+
+    def _announced(self, document: FollowedDocument[Any], data: bytes) -> None:
+        if document.offer(data, may_lag=True):
+            self._log.info("directory_document_changed", path="announcement")
+            self._on_change()
 
     async def _read(self, path: str, document: FollowedDocument[Any]) -> bool:
         entry = await self._store.kv_get(path)
@@ -148,11 +201,14 @@ class DirectoryClient:
         return frozenset(directory.key_ids) if directory else frozenset()
 
     async def _prefetch(self) -> None:
-        """Pull listed keys that are not held, if they are few; more are pulled on demand."""
-        missing = [key_id for key_id in self.known_ids() if key_id not in self.verify_keys]
-        if len(missing) > _PREFETCHED_KEYS:
+        """Pull the listed keys if they are few; more are pulled on demand.
+
+        Else every member would read every other's, at each key epoch.
+        """
+        listed = self.known_ids()
+        if len(listed) > _PREFETCHED_KEYS:
             return
-        for key_id in missing:
+        for key_id in [each for each in listed if each not in self.verify_keys]:
             await self.pull(key_id)
 
     async def pull(self, key_id: KeyId) -> None:

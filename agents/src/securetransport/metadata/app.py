@@ -114,6 +114,7 @@ class Metadata:
             ca=self._ca,
             keys=self._keys,
             exchange=exchange,
+            policy=self._policy,
             rotation_log=rotation_log,
             metrics=metrics,
         )
@@ -162,6 +163,7 @@ class Metadata:
         await self._keys.recall_policies()
         await self._keys.ensure_topic_keys(acl)
         await self._keys.ensure_directory(acl, self._policy.deny)
+        self._announcing.wake()
         await self._bus.push_notice(await self._keys.ensure_bundles(acl))
 
     async def _every(

@@ -15,7 +15,7 @@ from typing import Final
 
 from securetransport.core.base import names
 from securetransport.core.base.errors import SecureTransportError
-from securetransport.core.base.names import ServiceId
+from securetransport.core.base.names import ServiceId, Subject
 from securetransport.core.base.profile import Profile
 from securetransport.core.formats.body import Version
 from securetransport.core.ports.bus import Connection, Message, Subscription
@@ -25,6 +25,7 @@ from securetransport.metadata.document_store import StoredDocument
 from securetransport.metadata.evidence import EvidenceStore
 from securetransport.metadata.exchange import KeyExchange, refusal
 from securetransport.metadata.keys import KeyRotation
+from securetransport.metadata.policy import PolicyKeeper
 from securetransport.metadata.rotation_log import RotationLog
 from securetransport.metadata.status import status
 from securetransport.metadata.telemetry import MetadataMetrics
@@ -46,6 +47,7 @@ class AuthorityBus:
         ca: CaRotation,
         keys: KeyRotation,
         exchange: KeyExchange,
+        policy: PolicyKeeper,
         rotation_log: RotationLog,
         metrics: MetadataMetrics,
     ) -> None:
@@ -55,11 +57,12 @@ class AuthorityBus:
         self._ca = ca
         self._keys = keys
         self._exchange = exchange
+        self._policy = policy
         self._rotation_log = rotation_log
         self._metrics = metrics
         self._connection: Connection | None = None
         self._answering: list[Subscription] = []
-        self._announced: Version | None = None
+        self._announced: dict[Subject, Version] = {}
         self._log = get_logger(kind="bus")
 
     async def use(self, connection: Connection) -> None:
@@ -72,12 +75,12 @@ class AuthorityBus:
         await connection.subscribe(names.SUBJECT_SERVER_REPORT, self._on_report)
         await connection.subscribe(names.SUBJECT_DIRECTORY, self._on_directory, queue=_QUEUE)
         self._connection, self._answering = connection, []
-        self._announced = None
+        self._announced = {}
         await self._answer_as_holder(connection)
         await self._recall_attestations(connection)
 
     async def round(self) -> None:
-        """Answer if this instance acts, tell members of a new TrustBundle, write the rotation log.
+        """Answer if this instance acts, tell members what is new, write the rotation log.
 
         Raises:
             SecureTransportError: The bus or the stream is not there; repeated with the next round.
@@ -88,8 +91,13 @@ class AuthorityBus:
         await self._answer_as_holder(connection)
         if not self._ca.is_holder:
             return
-        if state is not None and state.stored is not None:
-            await self._announce_trust(connection, state.stored)
+        for subject, stored in (
+            (names.SUBJECT_TRUST_NOTICE, state.stored if state else None),
+            (names.SUBJECT_DENY_LIST_NOTICE, self._policy.denials),
+            (names.SUBJECT_DIRECTORY_NOTICE, self._keys.directory),
+        ):
+            if stored is not None:
+                await self._announce(connection, subject, stored)
         await self._rotation_log.publish(connection)
 
     async def push_notice(self, changed: list[tuple[ServiceId, Version]]) -> None:
@@ -113,14 +121,15 @@ class AuthorityBus:
             while self._answering:
                 await self._answering.pop().unsubscribe()
 
-    async def _announce_trust(self, connection: Connection, stored: StoredDocument) -> None:
-        version = stored.document.version
-        if self._announced == version:
+    async def _announce(
+        self, connection: Connection, subject: Subject, stored: StoredDocument
+    ) -> None:
+        document = stored.document
+        if self._announced.get(subject) == document.version:
             return
-        await connection.publish_acked(
-            names.SUBJECT_TRUST_NOTICE, stored.data, message_id=f"trust-bundle-{version}"
-        )
-        self._announced = version
+        identity = f"{document.kind.value}-{document.version}"
+        await connection.publish_acked(subject, stored.data, message_id=identity)
+        self._announced[subject] = document.version
 
     async def _recall_attestations(self, connection: Connection) -> None:
         """Read each member's last attestation, so that a restart needs none repeated."""

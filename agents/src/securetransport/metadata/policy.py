@@ -42,6 +42,7 @@ class PolicyKeeper:
         self.compiled: CompiledAcl | None = None
         self.deny = DenyList()
         self.published: StoredDocument | None = None
+        self.denials: StoredDocument | None = None
 
     @property
     def acl(self) -> Acl | None:
@@ -134,6 +135,6 @@ class PolicyKeeper:
             raise SecureTransportError(
                 "the deny list is refused", path=names.KV_DENY_LIST, reason=str(err)
             ) from err
-        self._denied_version = document.version
+        self._denied_version, self.denials = document.version, stored
         if self.compiled is not None:
             self.compiled = compile_acl(self.compiled.acl, self._profile, deny=self.deny)

@@ -19,7 +19,9 @@ from securetransport.core.base.names import InstanceId, ServiceId
 from securetransport.core.crypto import kem
 from securetransport.core.formats import documents
 from securetransport.core.formats.attestation import Attestation
+from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.core.formats.body import Document, DocumentKind, Version
+from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.exchange import KeyRequest
 from securetransport.core.formats.server_report import ServerReport
 from securetransport.core.ports.bus import Message
@@ -71,6 +73,8 @@ class Station:
             signer=desk.signer,
             enrolled=enrolled,
         )
+        nobody = AuthorityKeys({})
+        self.policy = PolicyKeeper(desk.documents, desk.clock, PROFILE, nobody, nobody)
         exchange = KeyExchange(
             store=desk.store,
             clock=desk.clock,
@@ -78,7 +82,7 @@ class Station:
             signer=desk.signer,
             enrolled=enrolled,
             keys=self.keys,
-            policy=None,  # type: ignore[arg-type]  # replaced below
+            policy=self.policy,
             metrics=desk.metrics,
         )
         self.exchange = exchange
@@ -90,6 +94,7 @@ class Station:
             ca=scene.rotation,
             keys=self.keys,
             exchange=exchange,
+            policy=self.policy,
             rotation_log=self.log,
             metrics=desk.metrics,
         )
@@ -121,11 +126,7 @@ async def station(desk: Desk) -> Station:
     bus = FakeBus(clock=desk.clock)
     for config in ACL.streams:
         bus.add_stream(config)
-    station = Station(desk, bus, Scene(desk))
-    authority = await desk.authority_keys()
-    policy = PolicyKeeper(desk.documents, desk.clock, PROFILE, authority, authority)
-    station.exchange._policy = policy
-    return station
+    return Station(desk, bus, Scene(desk))
 
 
 async def acting(station: Station) -> FakeConnection:
@@ -214,6 +215,23 @@ async def test_a_new_trust_bundle_is_announced_once_per_connection(station: Stat
     await station.connect()
     await station.authority.round()
     assert len(stream) == 1, "the same document again is a copy"
+
+
+async def test_directory_and_deny_list_are_announced_whole_and_once(station: Station) -> None:
+    await acting(station)
+    policy = station.policy
+    policy.denials = await station.desk.documents.publish(
+        names.KV_DENY_LIST, DocumentKind.DENY_LIST, DenyList(), PROFILE.key_validity
+    )
+    await station.keys.ensure_directory(ACL, policy.deny)
+    stream = station.bus.streams[names.STREAM_CA_CLIENT]
+    for _ in range(2):
+        await station.authority.round()
+    told = {kept.frame.subject: kept.frame.data for kept in stream.messages()}
+    assert len(stream) == len(told) == 3
+    assert station.keys.directory is not None
+    assert told[names.SUBJECT_DIRECTORY_NOTICE] == station.keys.directory.data
+    assert told[names.SUBJECT_DENY_LIST_NOTICE] == policy.denials.data
 
 
 async def test_a_standby_announces_nothing(desk: Desk, station: Station) -> None:

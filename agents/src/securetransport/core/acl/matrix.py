@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from securetransport.core.acl.compile.broker import bus_rights
 from securetransport.core.acl.model import Acl
-from securetransport.core.acl.platform import Action, BusRights
+from securetransport.core.acl.platform import ANNOUNCED, Action, BusRights
 from securetransport.core.base import names
 from securetransport.core.base.names import ServiceId
 
@@ -45,7 +45,7 @@ def probe_subjects(acl: Acl) -> tuple[str, ...]:
     """Return one literal subject of every kind in use, sorted: the columns of the table."""
     identities = sorted({*bus_rights(acl), names.KEEPER, names.NATS_SERVER, names.PROBE})
     found: set[str] = {
-        names.SUBJECT_TRUST_NOTICE,
+        *ANNOUNCED,
         names.SUBJECT_KEY_EXCHANGE,
         names.SUBJECT_DIRECTORY,
         names.SUBJECT_STATUS,
@@ -85,7 +85,7 @@ def _stream_subjects(stream: str) -> Iterable[str]:
     yield f"$JS.API.CONSUMER.CREATE.{stream}.intruder"
     yield f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.intruder"
     yield f"$JS.API.DIRECT.GET.{stream}"
-    yield f"$JS.API.DIRECT.GET.{stream}.{names.SUBJECT_TRUST_NOTICE}"
+    yield from (f"$JS.API.DIRECT.GET.{stream}.{subject}" for subject in ANNOUNCED)
 
 
 def _durable_subjects(stream: str, durable: str) -> Iterable[str]:

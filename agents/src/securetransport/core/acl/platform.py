@@ -78,10 +78,22 @@ def attestation(service: ServiceId) -> Grant:
     return Grant(f"metadata.attest.{service}.>", "its instances attest their trust set")
 
 
+ANNOUNCED = {
+    names.SUBJECT_TRUST_NOTICE: "trust set",
+    names.SUBJECT_DIRECTORY_NOTICE: "directory",
+    names.SUBJECT_DENY_LIST_NOTICE: "deny list",
+}
+"""Documents that the authority announces to every member, by subject."""
+
+
 def newest_trust() -> Grant:
     """Return the right to read the newest announcement of the trust set."""
-    subject = names.SUBJECT_TRUST_NOTICE
-    return Grant(direct_get(names.STREAM_CA_CLIENT, subject), "reads the newest trust announcement")
+    return _newest(names.SUBJECT_TRUST_NOTICE)
+
+
+def _newest(subject: names.Subject) -> Grant:
+    what = f"reads the newest announced {ANNOUNCED[subject]}"
+    return Grant(direct_get(names.STREAM_CA_CLIENT, subject), what)
 
 
 def direct_get(stream: str, subject: str = "") -> str:
@@ -101,12 +113,12 @@ def member_rights(
             attestation(service),
             Grant(names.SUBJECT_KEY_EXCHANGE, "asks for its bundle"),
             Grant(names.SUBJECT_DIRECTORY, "asks for verify keys"),
-            newest_trust(),
+            *(_newest(subject) for subject in ANNOUNCED),
         ),
         subscribe=(
             *subscribe,
             inbox(service),
-            Grant(names.SUBJECT_TRUST_NOTICE, "hears of a new trust set"),
+            *(Grant(subject, f"hears of a new {what}") for subject, what in ANNOUNCED.items()),
             Grant(names.subject_bundle_push(service), "hears that its bundle changed"),
         ),
     )
@@ -130,7 +142,7 @@ def _metadata() -> BusRights:
         service=names.METADATA,
         account="APP",
         publish=(
-            Grant("metadata.client.>", "announces trust sets"),
+            Grant("metadata.client.>", "announces trust set, directory and deny list"),
             Grant("metadata.bundle-push.>", "tells services that their bundle changed"),
             Grant("audit.rotation.>", "writes the rotation log"),
             Grant(names.SUBJECT_WATCHER_COMMAND, "asks the watcher to reload, probe, drain, kick"),

@@ -222,6 +222,8 @@ ACCOUNT_APP = "APP"
 ACCOUNT_SYSTEM = "SYS"
 
 SUBJECT_TRUST_NOTICE = Subject("metadata.client.ca-cert")
+SUBJECT_DIRECTORY_NOTICE = Subject("metadata.client.directory")
+SUBJECT_DENY_LIST_NOTICE = Subject("metadata.client.deny-list")
 SUBJECT_KEY_EXCHANGE = Subject("metadata.key-exchange.metadata")
 SUBJECT_DIRECTORY = Subject("metadata.directory.key")
 SUBJECT_STATUS = Subject("metadata.admin.status")
