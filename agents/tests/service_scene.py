@@ -38,6 +38,7 @@ from securetransport.messages.consumer import Consumer, Handler
 from securetransport.messages.directory import DirectoryClient
 from securetransport.messages.keys import ReceiverKeys, SenderKeys
 from securetransport.messages.ledger import Ledger
+from securetransport.messages.parking import Parking
 from securetransport.messages.publisher import Offload, Publisher
 from securetransport.messages.settings import MessagesSection
 from securetransport.messages.telemetry import MessageTelemetry
@@ -221,6 +222,7 @@ class Party:
             entropy=os.urandom,
         )
         self.keys = ReceiverKeys(self.bundle, self.directory, PROFILE, clock)
+        self.parking = Parking(self.instance, self.signing_keys.for_signing, clock, self.messages)
         self.out = SenderKeys(self, self.bundle, self.directory, PROFILE, clock)
         self.publisher = Publisher(
             keys=self.out,
@@ -250,6 +252,8 @@ class Party:
             self.service,
             {names.Topic(TOPIC): handler},
             keys=self.keys,
+            parking=self.parking,
+            clock=self.authority.clock,
             may_start=self.may_start,
             limits=self.limits,
             telemetry=self.messages,

@@ -42,6 +42,10 @@ ROOMS: Final[Layout] = {
     "SealingKeys": ("messages.keys", "SealingKeys"),
     "Source": ("messages.keys", "Source"),
 }
+LATER: Final[Layout] = {
+    "Parking": ("messages.parking", "Parking"),
+}
+"""What not every edition with rooms has."""
 FIRST_EDITION: Final[Layout] = {
     "load_acl": ("core.acl", "load_acl"),
     "bundle_rules": ("core.acl", "bundle_rules"),
@@ -74,7 +78,14 @@ def load() -> SimpleNamespace:
     """
     is_first = importlib.util.find_spec("securetransport.messages") is None
     layout = FIRST_EDITION if is_first else ROOMS
+    if not is_first:
+        later = {name: at for name, at in LATER.items() if _is_there(at[0])}
+        layout = {**layout, **later}
     return SimpleNamespace(**{name: _found(*place) for name, place in layout.items()})
+
+
+def _is_there(module: str) -> bool:
+    return importlib.util.find_spec(f"securetransport.{module}") is not None
 
 
 def _found(module: str, name: str) -> Any:

@@ -307,6 +307,17 @@ class Receiver(Worker):
 
     def _receiver_arguments(self) -> dict[str, Any]:
         """Return what this edition's consumer is told besides."""
+        if hasattr(self.product, "Parking"):
+            return {
+                "limits": self.product.MessagesSection(max_in_flight=_IN_FLIGHT),
+                "clock": self.clock,
+                "parking": self.product.Parking(
+                    self.keys.instance,
+                    lambda: self.keys.signing_key,
+                    self.clock,
+                    self.telemetry,
+                ),
+            }
         if hasattr(self.product, "SealingKeys"):
             return {"limits": self.product.MessagesSection(max_in_flight=_IN_FLIGHT)}
         return {"max_in_flight": _IN_FLIGHT}

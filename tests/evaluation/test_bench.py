@@ -100,6 +100,8 @@ LANE = {
 class Loopback:
     """A connection that keeps what is published."""
 
+    max_payload_bytes = 1 << 20
+
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes, str]] = []
 

@@ -13,14 +13,16 @@ from pages import code_spans, constant, rows, section, strings, text_of
 
 # Where the code is; nothing below names a module.
 from securetransport.core import base, formats
+from securetransport.core.base import names
 from securetransport.core.base.codec import _SCHEMAS as SCHEMAS
 from securetransport.core.crypto import signing
+from securetransport.core.decisions.member.settling import MAY_BE_STALE
 from securetransport.core.formats import documents
 from securetransport.core.formats.body import Document, DocumentKind
+from securetransport.core.formats.dead_letter import PARKING_ROOM_BYTES, SMALL_LETTER_BYTES
 from securetransport.core.formats.envelope import MAX_BATCH, SUITES
 from securetransport.core.trust.opening import _ERRORS as REFUSAL_ERRORS
 from securetransport.core.trust.opening import MAX_MESSAGE_BYTES, Refusal
-from securetransport.messages.keys import _MAY_BE_STALE as MAY_BE_STALE
 
 PAGE = text_of("wire-format.md")
 KIB = 1024
@@ -146,6 +148,12 @@ def test_headers_of_parked_messages_are_those_of_the_code() -> None:
     assert told == in_code | {"Nats-Msg-Id"}
 
 
+def test_accounts_of_parked_messages_are_those_of_the_code() -> None:
+    cells = [row[1] for row in rows(section(PAGE, "Receiver"), "refused")]
+    told = {span for cell in cells for span in code_spans(cell)}
+    assert told == {names.ACCOUNT_LATE, names.ACCOUNT_NEWER, names.ACCOUNT_UNVERIFIED}
+
+
 # --- limits ----------------------------------------------------------------------------------
 
 
@@ -153,6 +161,9 @@ def test_limits_are_those_of_the_code() -> None:
     told = dict(row[:2] for row in rows(section(PAGE, "Limits"), "limit"))
     keys = [signing.generate_signing_key(name) for name in (signing.ML_DSA_65, signing.ML_DSA_87)]
     assert told["message"].startswith(f"{MAX_MESSAGE_BYTES // KIB**2} MiB")
+    assert f"{PARKING_ROOM_BYTES} bytes less" in told["message"]
+    assert f"{PARKING_ROOM_BYTES})" in section(PAGE, "Size")
+    assert f"{SMALL_LETTER_BYTES // KIB} KiB" in section(PAGE, "Dead letters")
     assert told["signed document"] == f"{documents.MAX_DOCUMENT_BYTES // KIB} KiB"
     assert told["text fields of a signed document"] == f"{constant('_MAX_TEXT')} characters"
     assert told["batch"] == f"{MAX_BATCH} messages"

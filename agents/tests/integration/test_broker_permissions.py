@@ -236,9 +236,13 @@ async def test_message_goes_from_producer_to_consumer_with_these_rights(join: Jo
 @pytest.mark.usefixtures("streams")
 async def test_consumer_parks_a_message_in_its_own_dead_letters_only(join: Join) -> None:
     reader = await join("auth-controller")
-    await reader.publish_acked("dlq.AUTH_STREAM.auth-controller", b"x", message_id="d-1", timeout=5)
+    await reader.publish_acked(
+        "dlq.AUTH_STREAM.auth-controller.gatekeeper", b"x", message_id="d-1", timeout=5
+    )
     with pytest.raises(PermissionDeniedError):
-        await reader.publish_acked("dlq.AUTH_STREAM.other", b"x", message_id="d-2", timeout=5)
+        await reader.publish_acked(
+            "dlq.AUTH_STREAM.other.gatekeeper", b"x", message_id="d-2", timeout=5
+        )
 
 
 @pytest.mark.usefixtures("streams")

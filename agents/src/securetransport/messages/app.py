@@ -16,7 +16,7 @@ A complete service is in docs/sdk.md. What a subclass does::
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import ClassVar, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry
@@ -106,9 +106,11 @@ class ServiceApp(Generic[S]):
         """What was sent and done."""
         return self._client.ledger
 
-    def consume(self, topic: str, handler: Handler) -> None:
-        """Handle the messages of ``topic``; stream and durable come with the bundle."""
-        self._client.consume(topic, handler)
+    def consume(
+        self, topic: str, handler: Handler, *, schemas: Collection[str] | None = None
+    ) -> None:
+        """Handle the messages of ``topic``; see :meth:`MessageClient.consume`."""
+        self._client.consume(topic, handler, schemas=schemas)
 
     async def once(
         self, delivery: Delivery, effect: Callable[[sqlite3.Connection], bytes]

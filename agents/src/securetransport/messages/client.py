@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -24,6 +24,7 @@ from securetransport.messages.consumer import Consumer, Delivery, Handler
 from securetransport.messages.directory import DirectoryClient
 from securetransport.messages.keys import ReceiverKeys, SenderKeys
 from securetransport.messages.ledger import Effect, Ledger
+from securetransport.messages.parking import Parking
 from securetransport.messages.publisher import Publisher
 from securetransport.messages.settings import ServiceSettings
 from securetransport.messages.telemetry import MessageTelemetry
@@ -58,6 +59,7 @@ class MessageClient:
     ) -> None:
         profile = settings.profile_value()
         self._profile = profile
+        self._clock = ports.clock
         self._limits = settings.messages
         self._telemetry = MessageTelemetry(registry)
         self._loops = LoopMetrics(registry)
@@ -103,6 +105,9 @@ class MessageClient:
             limits=settings.messages,
             telemetry=self._telemetry,
         )
+        self._parking = Parking(
+            instance, self.session.signing_keys.for_signing, ports.clock, self._telemetry
+        )
         self._handlers: dict[Topic, Handler] = {}
         self._consumers: dict[Topic, Consumer] = {}
         self.session.on_enrolment(self._directory_wakeup.wake)
@@ -111,14 +116,26 @@ class MessageClient:
 
     # --- for the service ---------------------------------------------------------------------
 
-    def consume(self, topic: str, handler: Handler) -> None:
-        """Handle the messages of ``topic``; stream and durable come with the bundle."""
+    def consume(
+        self, topic: str, handler: Handler, *, schemas: Collection[str] | None = None
+    ) -> None:
+        """Handle the messages of ``topic``; stream and durable come with the bundle.
+
+        Args:
+            topic: Which.
+            handler: Gets each accepted message.
+            schemas: Payload schemas that it knows, for example ``auth.request/1``; another one is
+                parked. ``None`` leaves them to the handler.
+        """
+        self._receiver_keys.know_schemas(Topic(topic), schemas)
         self._handlers[Topic(topic)] = handler
         consumer = Consumer(
             Topic(topic),
             self._sender_keys.service,
             self._handlers,
             keys=self._receiver_keys,
+            parking=self._parking,
+            clock=self._clock,
             may_start=self.session.signing_keys.is_listed,
             limits=self._limits,
             telemetry=self._telemetry,
@@ -168,7 +185,11 @@ class MessageClient:
 
     def not_ready_reasons(self) -> list[str]:
         """Return what is missing; empty when ready."""
-        reasons = self.session.not_ready_reasons() + self._sender_keys.not_ready_reasons()
+        reasons = [
+            *self.session.not_ready_reasons(),
+            *self._sender_keys.not_ready_reasons(),
+            *self._parking.not_ready_reasons(),
+        ]
         return list(dict.fromkeys(reasons))
 
     async def drain(self) -> None:

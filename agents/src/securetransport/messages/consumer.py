@@ -2,19 +2,23 @@
 
 What becomes of a message:
 
-============================================ =====================================================
+============================================ ====================================================
 accepted, handler returns                    acknowledged: the effect has happened
 accepted, handler raises ``TransientError``  delivered again after a growing pause, parked at last
-accepted, handler refuses or fails           refused: terminated; failed: as above, after more time
+accepted, handler fails                      as above, after more time
+accepted, handler refuses it                 parked
 refused, this process may be behind          keys and rules are read once, then judged again; if
-                                             still unknown, delivered again a few times, then parked
-refused                                      counted by the check that refused, terminated
-handled 16 times, and settled by none        parked before a handler is called again: it may be what
-                                             ends the process each time
-============================================ =====================================================
+                                             still unknown, delivered a few times more, then parked
+refused                                      counted by the check that refused, and parked; a copy
+                                             of a message under another subject or id is terminated
+delivered 16 times, and settled by none      parked before a handler is called again: it may be
+                                             what ends the process each time
+parked, but the dead letters are full        delivered again much later; nothing is lost
+============================================ ====================================================
 
-To park is to copy the message, as it is, to ``dlq.<stream>.<durable>`` with headers that say why.
-A service that reads several topics by one durable gives all their handlers to each consumer.
+The rules are those of ``core.decisions.member.settling``. To park is to copy the message, as it is,
+to the dead letters: ``messages.parking``. A service that reads several topics by one durable gives
+all their handlers to each consumer.
 
 While a handler runs, the server is told so, or it would deliver the message again after the
 durable's ack wait, and the handler would run twice at once. A handler that takes longer than
@@ -26,7 +30,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from securetransport.core.base.errors import (
@@ -39,9 +42,20 @@ from securetransport.core.base.errors import (
     UnknownKeyError,
 )
 from securetransport.core.base.names import ServiceId, Topic
+from securetransport.core.decisions.member import settling
+from securetransport.core.decisions.member.settling import Drop, Later, Park, Refused
 from securetransport.core.ports.bus import Connection, Message, PullSubscription
-from securetransport.core.trust.opening import OpenedMessage, Received, open_message, refusal_code
+from securetransport.core.ports.clock import Clock
+from securetransport.core.trust.opening import (
+    OpenedMessage,
+    Received,
+    open_message,
+    refusal_code,
+    signer_of,
+)
 from securetransport.messages.keys import ReceiverKeys, may_be_stale
+from securetransport.messages.parking import Parking
+from securetransport.messages.replay import received_from
 from securetransport.messages.settings import MessagesSection
 from securetransport.messages.telemetry import MessageTelemetry
 from securetransport.runtime.logs import get_logger
@@ -49,14 +63,11 @@ from securetransport.runtime.supervisor import Wakeup
 
 _PULL_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 0.5
-_STALE_DELAY: Final = timedelta(seconds=0.5)
-_STALE_DELIVERIES: Final = 6
-_FAILED_DELAY: Final = timedelta(seconds=5)
-_LAST_DELAY: Final = timedelta(seconds=10)
-# The durables of the ACL give up after 20 deliveries; a message must be parked before.
-_LAST_DELIVERY: Final = 16
+_NOT_HANDLED: Final = "not_handled"
+"""Reason of what no handler settled, beside those of refusals."""
+_IS_CURRENT: Final = "is_current"
 PROGRESS_SECONDS: Final = 2.0
-"""Well within the shortest ack wait of a durable (``core.acl.compile.streams.BACKOFF``)."""
+"""Well within the shortest ack wait of a durable (``core.acl.compile.streams.ACK_WAIT``)."""
 
 
 class Delivery:
@@ -101,6 +112,8 @@ class Consumer:
         service: This service.
         handlers: By topic; shared by the consumers of a process.
         keys: What messages are judged with.
+        parking: Where those go that cannot be settled.
+        clock: Judges statements of replays.
         may_start: Whether handlers could do their work; asked until the first pull has begun.
         limits: Most messages handled at a time, and how long one may take.
         telemetry: Counts what became of them.
@@ -113,6 +126,8 @@ class Consumer:
         handlers: Mapping[Topic, Handler],
         *,
         keys: ReceiverKeys,
+        parking: Parking,
+        clock: Clock,
         may_start: Callable[[], bool],
         limits: MessagesSection,
         telemetry: MessageTelemetry,
@@ -121,6 +136,8 @@ class Consumer:
         self._service = service
         self._handlers = handlers
         self._keys = keys
+        self._parking = parking
+        self._clock = clock
         self._may_start = may_start
         self._telemetry = telemetry
         self._limits = limits
@@ -227,26 +244,28 @@ class Consumer:
             self._telemetry.handled.labels(self._label(message), "ack_lost").inc()
 
     async def _judge_and_handle(self, message: Message, connection: Connection) -> None:
-        topic = self._label(message)
+        received = await received_from(message, self._service, self._keys, self._clock.now())
         try:
-            delivery = await self._judge(message)
+            delivery = await self._judge(message, received)
         except RejectedMessageError as error:
-            await self._refuse(message, connection, error)
+            await self._refuse(message, connection, received, error)
             return
-        if delivery.deliveries > _LAST_DELIVERY:
-            await self._give_up(message, connection, "deliveries")
+        topic, signer = self._label(message), delivery.message.header.signer
+        poison = settling.before_handling(signer, delivery.deliveries)
+        if poison is not None:
+            await self._park(message, connection, received, poison, _NOT_HANDLED)
             return
         try:
             await self._handle(topic, delivery, message)
         except TransientError as error:
             self._log.info("handled_later", kind=type(error).__name__, error=str(error))
-            await self._later(message, connection, delivery.deliveries, timedelta(0), "transient")
+            await self._not_handled(message, connection, received, "transient", signer)
         except RejectedMessageError as error:
-            await self._refuse(message, connection, error)
+            await self._refuse(message, connection, received, error)
         except Exception as error:  # noqa: BLE001  # one message must not end the process or be lost
             self._telemetry.handled.labels(topic, "failed").inc()
             self._log.exception("handler_failed", kind=type(error).__name__, error=str(error))
-            await self._later(message, connection, delivery.deliveries, _FAILED_DELAY, "failed")
+            await self._not_handled(message, connection, received, "failed", signer)
         else:
             await message.ack()
             self._telemetry.handled.labels(topic, "effected").inc()
@@ -289,77 +308,84 @@ class Consumer:
         """Return the message's topic if it is one of ours, so that labels stay few."""
         return Topic(message.subject) if message.subject in self._handlers else self._topic
 
-    async def _judge(self, message: Message) -> Delivery:
-        facts = message.facts
-        received = Received(message.subject, message.message_id, facts.stored_at, message.data)
+    async def _judge(self, message: Message, received: Received) -> Delivery:
         try:
             opened = open_message(received, self._keys.acceptance)
         except RejectedMessageError as error:
             if not may_be_stale(error):
                 raise
-            await self._keys.catch_up(error)
-            opened = open_message(received, self._keys.acceptance)
+            is_current = await self._keys.catch_up(error)
+            try:
+                opened = open_message(received, self._keys.acceptance)
+            except RejectedMessageError as again:
+                again.fields[_IS_CURRENT] = is_current
+                raise
         if opened.header.topic not in self._handlers:
             raise NotPermittedError("this service handles no such topic", topic=message.subject)
-        return Delivery(opened, facts.stream_sequence, facts.deliveries)
+        return Delivery(opened, message.facts.stream_sequence, message.facts.deliveries)
 
     async def _refuse(
-        self, message: Message, connection: Connection, error: RejectedMessageError
-    ) -> None:
-        code, topic = refusal_code(error), self._label(message)
-        if may_be_stale(error):
-            deliveries = message.facts.deliveries
-            if deliveries < _STALE_DELIVERIES:
-                self._telemetry.handled.labels(topic, "later").inc()
-                await message.nak(_STALE_DELAY * deliveries)
-                return
-            await self._park(message, connection, code)
-        self._telemetry.refused.labels(topic, code).inc()
-        self._log.warning("message_refused", reason=code, error=str(error))
-        await message.term(code)
-
-    async def _later(
         self,
         message: Message,
         connection: Connection,
-        deliveries: int,
-        least: timedelta,
-        reason: str,
+        received: Received,
+        error: RejectedMessageError,
     ) -> None:
-        if deliveries >= _LAST_DELIVERY:
-            await self._give_up(message, connection, reason)
+        code, topic = refusal_code(error), self._label(message)
+        signer = signer_of(message.data, self._keys.acceptance)
+        is_current = error.fields.get(_IS_CURRENT)
+        step = settling.refused(
+            Refused(
+                code,
+                signer,
+                message.facts.deliveries,
+                is_current if isinstance(is_current, bool) else None,
+            )
+        )
+        match step:
+            case Later():
+                self._telemetry.handled.labels(topic, "later").inc()
+                await message.nak(step.delay)
+                return
+            case Park():
+                self._log.warning("message_refused", reason=code, error=str(error))
+                await self._park(message, connection, received, step, error.reason)
+            case Drop():
+                self._log.warning("message_dropped", reason=code, error=str(error))
+                await message.term(code)
+        self._telemetry.refused.labels(topic, code).inc()
+
+    async def _not_handled(
+        self,
+        message: Message,
+        connection: Connection,
+        received: Received,
+        code: str,
+        signer: ServiceId,
+    ) -> None:
+        step = settling.not_handled(code, signer, message.facts.deliveries)
+        if isinstance(step, Park):
+            await self._park(message, connection, received, step, _NOT_HANDLED)
             return
         self._telemetry.handled.labels(self._label(message), "later").inc()
-        delay = timedelta(seconds=0.5 * 2 ** min(deliveries, 5))
-        await message.nak(max(least, min(delay, _LAST_DELAY)))
+        await message.nak(step.delay)
 
-    async def _give_up(self, message: Message, connection: Connection, reason: str) -> None:
-        await self._park(message, connection, reason)
-        await message.term(reason)
-
-    async def _park(self, message: Message, connection: Connection, reason: str) -> None:
-        """Copy a message to the dead letters; if that fails, it is delivered again.
-
-        Raises:
-            BusUnavailableError: The dead letters' stream did not take it.
-        """
-        facts = message.facts
-        headers = {
-            "St-Reason": reason,
-            "St-Subject": message.subject,
-            "St-Message-Id": message.message_id or "",
-            "St-Sequence": str(facts.stream_sequence),
-            "St-Stored-At": facts.stored_at.isoformat(),
-            "St-Deliveries": str(facts.deliveries),
-        }
-        try:
-            await connection.publish_acked(
-                f"dlq.{facts.stream}.{facts.consumer}",
-                message.data,
-                message_id=f"dlq-{facts.stream}-{facts.consumer}-{facts.stream_sequence}",
-                headers=headers,
-            )
-        except (PermissionDeniedError, RejectedMessageError) as error:
-            raise BusUnavailableError("dead letter was not taken", reason=str(error)) from error
-        self._telemetry.parked.labels(self._label(message), reason).inc()
-        self._log.warning("message_parked", reason=reason, stream=facts.stream)
+    async def _park(
+        self,
+        message: Message,
+        connection: Connection,
+        received: Received,
+        step: Park,
+        reason: str,
+    ) -> None:
+        """Park a message and end its delivery; what is not taken waits, or is nobody's."""
+        topic = self._label(message)
+        if await self._parking.park(message, received, connection, step, reason, topic):
+            await message.term(step.code)
+            return
+        match settling.not_taken(step, message.facts.deliveries):
+            case Later(delay):
+                self._telemetry.handled.labels(topic, "held").inc()
+                await message.nak(delay)
+            case Drop(code):
+                await message.term(code)

@@ -12,7 +12,7 @@ newest once, shared by everybody who waits, and not more often than once a secon
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -39,6 +39,7 @@ from securetransport.core.decisions.member.publishing import (
     TopicMaterial,
     Verdict,
 )
+from securetransport.core.decisions.member.settling import MAY_BE_STALE
 from securetransport.core.formats.service_bundle import TopicKey, TopicRule
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.opening import Acceptance, Refusal, refusal_code
@@ -48,9 +49,6 @@ from securetransport.messages.directory import DirectoryClient
 from securetransport.runtime.logs import get_logger
 
 _PAUSE_SECONDS: Final = 1.0
-_MAY_BE_STALE: Final = frozenset(
-    {Refusal.VERIFY_KEY, Refusal.TOPIC_KEY, Refusal.POLICY, Refusal.PRODUCER}
-)
 
 
 class Own(Protocol):
@@ -239,7 +237,7 @@ class SenderKeys:
 
 def may_be_stale(error: RejectedMessageError) -> bool:
     """Tell whether a refusal may only mean that this process knows less than the sender."""
-    return refusal_code(error) in _MAY_BE_STALE
+    return refusal_code(error) in MAY_BE_STALE
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +263,7 @@ class ReceiverKeys:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._caught_up_at = float("-inf")
+        self._has_caught_up = False
         self._log = get_logger(kind="receiver_keys")
         self.acceptance = Acceptance(
             verify_keys=directory.verify_keys,
@@ -285,6 +284,13 @@ class ReceiverKeys:
             self.acceptance.accepted_policy_digests = self._directory.directory.topic_policies
         self.acceptance.deny = self._directory.deny
 
+    def know_schemas(self, topic: Topic, schemas: Collection[str] | None) -> None:
+        """Accept these payload schemas on ``topic`` only; ``None`` accepts any."""
+        known = {**self.acceptance.accepted_schemas, topic: frozenset(schemas or ())}
+        if schemas is None:
+            del known[topic]
+        self.acceptance.accepted_schemas = known
+
     def source(self, topic: Topic, service: ServiceId) -> Source:
         """Return where ``service`` pulls the messages of ``topic`` from.
 
@@ -298,27 +304,39 @@ class ReceiverKeys:
             raise NotPermittedError("this service may not consume the topic", topic=topic)
         return Source(rule.stream, durable)
 
-    async def catch_up(self, error: RejectedMessageError) -> None:
+    async def catch_up(self, error: RejectedMessageError) -> bool:
         """Read what is newest because of a refusal that :func:`may_be_stale`.
 
         Failures are logged: the message is judged again by what is known then.
+
+        Returns:
+            Whether the newest was read; if not, the refusal may still be this process's fault.
         """
         code, key_id = refusal_code(error), error.fields.get("key_id")
         if code == Refusal.VERIFY_KEY and key_id is not None:
-            await self._quietly(self._directory.pull(KeyId(str(key_id))))
-            return
+            return await self.pull(KeyId(str(key_id)))
         wanted_at = self._clock.monotonic()
         async with self._lock:
             if self._caught_up_at >= wanted_at - _PAUSE_SECONDS:
-                return
+                return self._has_caught_up
             self._caught_up_at = self._clock.monotonic()
+            done = True
             if code != Refusal.TOPIC_KEY:
-                await self._quietly(self._directory.refresh())
-            await self._quietly(self._bundle.refresh(code))
+                done = await self._quietly(self._directory.refresh())
+            self._has_caught_up = await self._quietly(self._bundle.refresh(code)) and done
             self.update()
+            return self._has_caught_up
 
-    async def _quietly(self, work: Awaitable[None]) -> None:
+    async def pull(self, key_id: KeyId) -> bool:
+        """Get a verify key; tells whether it was found, or is in no Directory for certain."""
+        return await self._quietly(self._directory.pull(key_id))
+
+    async def _quietly(self, work: Awaitable[None]) -> bool:
         try:
             await work
+        except UnknownKeyError as error:
+            self._log.warning("catch_up_failed", kind=type(error).__name__, error=str(error))
         except SecureTransportError as error:
             self._log.warning("catch_up_failed", kind=type(error).__name__, error=str(error))
+            return False
+        return True

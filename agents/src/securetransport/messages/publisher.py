@@ -15,10 +15,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -30,14 +29,16 @@ from securetransport.core.base.errors import (
     SecureTransportError,
     TransientError,
 )
-from securetransport.core.base.names import Topic, parse_topic
+from securetransport.core.base.names import Topic
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.formats.envelope import MessageHeader, new_message_id, seal, seal_batch
+from securetransport.core.formats.envelope.size import MAX_MESSAGE_BYTES
 from securetransport.core.formats.service_bundle import TopicKey
 from securetransport.core.ports.bus import Connection, PublishAck
 from securetransport.core.ports.clock import Clock
 from securetransport.messages.keys import SealingKeys, SenderKeys
 from securetransport.messages.ledger import Ledger
+from securetransport.messages.outgoing import Outgoing, check_size, problem_of
 from securetransport.messages.settings import MessagesSection
 from securetransport.messages.telemetry import MessageTelemetry
 from securetransport.runtime.logs import get_logger
@@ -46,33 +47,12 @@ from securetransport.runtime.logs import get_logger
 _SLOW_SECONDS: Final = 0.0003
 _MAX_GROUP: Final = 64
 _SMOOTHING: Final = 0.1
-# With its version behind it, it must fit a header.
-_TYPE: Final = re.compile(r"[A-Za-z0-9._/:-]{1,90}")
 _FIRST_RETRY_SECONDS: Final = 0.02
 _LAST_RETRY_SECONDS: Final = 0.5
 
 _Content = tuple[bytes, MessageHeader]
 Offload = Callable[..., Awaitable[list[bytes]]]
 """Calls a function with arguments, and returns its result; a thread of its own as a rule."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message to be sent.
-
-    Attributes:
-        topic: Where.
-        payload: What; encrypted.
-        type: What the payload is; also its schema name.
-        message_id: UUID 7, or derived.
-        schema_version: Version of the payload's schema.
-    """
-
-    topic: Topic
-    payload: bytes
-    type: str
-    message_id: str
-    schema_version: int = 1
 
 
 @dataclass(slots=True)
@@ -131,6 +111,7 @@ class Publisher:
         self._slots = asyncio.Semaphore(limits.max_in_flight)
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(limits.max_in_flight)
         self._sequence = 0
+        self._max_payload_bytes = MAX_MESSAGE_BYTES
         self._seal_seconds = _SLOW_SECONDS
         self._last_group_at = float("-inf")
         self._in_flight = 0
@@ -149,6 +130,7 @@ class Publisher:
         *,
         type: str,  # noqa: A002  # the header's own word
         message_id: str | None = None,
+        schema_version: int = 1,
     ) -> PublishAck:
         """Send a message and return the stream's receipt.
 
@@ -158,20 +140,26 @@ class Publisher:
             type: What it is, for example ``auth.request``.
             message_id: Given for answers, so that a repeated handler sends the same one; fresh
                 otherwise.
+            schema_version: Version of the payload's schema, from 1 on; a receiver that does not
+                know it yet parks the message.
 
         Raises:
             BusUnavailableError: No receipt within ``retry_limit``; it may be stored or not.
             TransientError: Its receivers would refuse it now; ``code`` says why. Try again later.
             PermissionDeniedError: This service may not produce on the topic, or is denied.
-            SecureTransportError: This can be no message, or the stream refuses it for what it is.
+            SecureTransportError: This can be no message, it is too large (with the numbers), or the
+                stream refuses it for what it is.
                 None of these is a ``RejectedMessageError``: that a handler cannot answer is not its
                 sender's fault.
         """
-        message = Outgoing(Topic(topic), payload, type, message_id or self.new_message_id())
-        problem = _problem(topic, payload, type, message.message_id)
+        message = Outgoing(
+            Topic(topic), payload, type, message_id or self.new_message_id(), schema_version
+        )
+        problem = problem_of(message)
         if problem is not None:
             raise SecureTransportError("cannot be a message", topic=str(topic), problem=problem)
         try:
+            self._check_size(message)
             self._keys.check(message.topic)
         except SecureTransportError as error:
             self._count_failure(message.topic, error)
@@ -189,6 +177,21 @@ class Publisher:
         seconds = self._clock.monotonic() - started
         self._telemetry.publish_seconds.labels(topic).observe(seconds)
         return ack
+
+    def _check_size(self, message: Outgoing) -> None:
+        """Refuse what a server would answer by closing the connection, or what could not be parked.
+
+        Raises:
+            SecureTransportError: It is too large; the fields have the numbers.
+        """
+        with suppress(BusUnavailableError):
+            self._max_payload_bytes = self._connection().max_payload_bytes
+        check_size(
+            message,
+            self._keys.instance,
+            max_payload_bytes=self._max_payload_bytes,
+            largest_batch=_MAX_GROUP,
+        )
 
     async def drain(self) -> None:
         """Wait until nothing is being sent."""
@@ -257,7 +260,7 @@ class Publisher:
         return MessageHeader(
             message_id=message.message_id,
             type=message.type,
-            schema=f"{message.type}/{message.schema_version}",
+            schema=message.schema,
             topic=message.topic,
             signer=self._keys.service,
             instance=self._keys.instance,
@@ -282,7 +285,8 @@ class Publisher:
             ack = await self._repeat(message, data)
         except RejectedMessageError as error:
             self._count_failure(message.topic, error)
-            raise SecureTransportError(error.message, **error.fields) from error
+            sizes = {"payload_bytes": len(message.payload)}
+            raise SecureTransportError(error.message, **error.fields, **sizes) from error
         except SecureTransportError as error:
             self._count_failure(message.topic, error)
             raise
@@ -337,17 +341,3 @@ def _sealed(
         payload, header = contents[0]
         return [seal(payload, header, topic_key, signing_key, entropy)]
     return seal_batch(contents, topic_key, signing_key, entropy)
-
-
-def _problem(topic: object, payload: object, kind: object, message_id: object) -> str | None:
-    """Return what keeps this from being a message, ``None`` when nothing does."""
-    if not isinstance(payload, bytes):
-        return "payload is not bytes"
-    if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
-        return "type is not 1 to 90 letters, digits and . _ / : -"
-    try:
-        parse_topic(str(topic))
-        uuid.UUID(str(message_id))
-    except ValueError as error:
-        return f"topic or message_id: {error}"
-    return None

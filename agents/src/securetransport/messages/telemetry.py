@@ -67,6 +67,12 @@ class MessageTelemetry:
             ("topic", "reason"),
             registry=registry,
         )
+        self.not_taken = Counter(
+            "securetransport_dead_letters_not_taken_total",
+            "Messages that the dead letters did not take, by topic and why; they wait",
+            ("topic", "why"),
+            registry=registry,
+        )
         self.bundles = Counter(
             "securetransport_bundle_refreshes_total",
             "Bundles fetched by source and result",

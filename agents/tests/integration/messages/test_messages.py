@@ -1,25 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 
 from evaluation.checker import judge
-from securetransport.core.acl import load_acl
+from securetransport.core.acl import compile_consumers, compile_streams, load_acl
 from securetransport.core.base.errors import PermissionDeniedError, TransientError, UnknownKeyError
 from securetransport.core.base.names import ServiceId
 from securetransport.core.formats.deny_list import DenyList
+from securetransport.core.ports import Connection
 from securetransport.messages.consumer import Consumer, Delivery
 from securetransport.messages.ledger import Ledger
 from securetransport.testing import FakeFiles
 from service_bench import Connect
 from service_broker import Broker, user
-from service_scene import ACL_TEXT, TOPIC, Authority, Party
+from service_scene import ACL_TEXT, PROFILE, TOPIC, Authority, Party
 
 STREAM, DURABLE = "AUTH_STREAM", "auth-controller"
 REFUSED = "securetransport_messages_refused_total"
@@ -35,11 +36,20 @@ def service_users() -> list[str]:
             [
                 f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{DURABLE}",
                 f"$JS.ACK.{STREAM}.{DURABLE}.>",
-                f"dlq.{STREAM}.{DURABLE}",
+                f"dlq.{STREAM}.{DURABLE}.*",
+                f"dlq.{STREAM}.{DURABLE}.*.large",
             ],
             ["_INBOX.auth-controller.>"],
         ),
     ]
+
+
+async def api(admin: Connection, call: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask JetStream, as the modules do."""
+    answer = await admin.request(f"$JS.API.{call}", json.dumps(body).encode())
+    found: dict[str, Any] = json.loads(answer.data)
+    assert "error" not in found, found
+    return found
 
 
 class Scene:
@@ -94,16 +104,11 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     broker.set_users(service_users)
     await asyncio.sleep(0.2)
-    js = (await connect("admin")).link.client.jetstream()
-    await js.add_stream(
-        StreamConfig(STREAM, subjects=["auth.>"], retention=RetentionPolicy.WORK_QUEUE)
-    )
-    await js.add_stream(StreamConfig("DEAD_LETTERS", subjects=["dlq.>"]))
-    await js.add_consumer(
-        STREAM,
-        ConsumerConfig(durable_name=DURABLE, ack_policy=AckPolicy.EXPLICIT, ack_wait=3),
-    )
-    authority = Authority()
+    admin, authority = await connect("admin"), Authority()
+    for config in compile_streams(authority.acl, PROFILE, replicas=1):
+        await api(admin, f"STREAM.CREATE.{config['name']}", config)
+    for body in compile_consumers(authority.acl, replicas=1):
+        await api(admin, f"CONSUMER.DURABLE.CREATE.{STREAM}.{DURABLE}", body)
     await authority.prepare()
     clock = authority.clock
     files = {name: tmp_path / f"{name}.db" for name in ("gatekeeper", "auth-controller")}
@@ -219,9 +224,9 @@ async def test_message_that_no_delivery_settles_is_parked_with_its_reason(
     )
     admin = await connect("admin")
     js = admin.link.client.jetstream()
-    letter = await js.get_last_msg("DEAD_LETTERS", f"dlq.{STREAM}.{DURABLE}")
+    letter = await js.get_last_msg("DEAD_LETTERS", f"dlq.{STREAM}.{DURABLE}._unverified")
     assert letter.headers is not None
-    assert letter.headers["St-Reason"] == "verify_key"
+    assert letter.headers["St-Code"] == "verify_key"
     assert letter.headers["St-Subject"] == TOPIC
     assert (await js.stream_info(STREAM)).state.messages == 0
 

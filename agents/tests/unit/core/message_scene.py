@@ -146,16 +146,25 @@ class Scene:
     acceptance: dict[str, Any] = field(default_factory=dict)
     received: dict[str, Any] = field(default_factory=dict)
     record: list[Callable[[Record], None]] = field(default_factory=list)
+    prefix: bytes = b""
     suffix: bytes = b""
 
+    def data(self) -> bytes:
+        """Return the bytes that are received."""
+        return self._made()[0]
+
     def open(self) -> OpenedMessage:
+        data, message_id = self._made()
+        return open_message(
+            replace(received(data, message_id), **self.received),
+            acceptance(**self.acceptance),
+        )
+
+    def _made(self) -> tuple[bytes, str]:
         sent = header(**self.header)
         key = topic_key(sent.key_epoch, sent.generation)
         record = codec.decode("message", seal(PAYLOAD, sent, key, KEY, os.urandom))
         for change in self.record:
             change(record)
         data = codec.encode("message", record) + self.suffix
-        return open_message(
-            replace(received(data, sent.message_id), **self.received),
-            acceptance(**self.acceptance),
-        )
+        return self.prefix + data[len(self.prefix) :], sent.message_id

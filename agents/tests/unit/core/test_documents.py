@@ -24,7 +24,12 @@ NOW: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEY: Final = signing.generate_signing_key()
 OTHER: Final = signing.generate_signing_key()
 KEYS: Final = AuthorityKeys({KEY.key_id: (KEY.algorithm, KEY.public_key)})
-STATEMENTS: Final = {DocumentKind.ATTESTATION, DocumentKind.SERVER_REPORT, DocumentKind.KEY_REQUEST}
+STATEMENTS: Final = {
+    DocumentKind.ATTESTATION,
+    DocumentKind.DEAD_LETTER,
+    DocumentKind.KEY_REQUEST,
+    DocumentKind.SERVER_REPORT,
+}
 KIND: Final = DocumentKind.TRUST_BUNDLE
 
 

@@ -46,7 +46,13 @@ from securetransport.core.formats import envelope
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.envelope import seal, seal_batch
 from securetransport.core.formats.envelope.header import MessageHeader, decode_header, encode_header
-from securetransport.core.trust.opening import _ERRORS, Refusal, open_message, refusal_code
+from securetransport.core.trust.opening import (
+    _ERRORS,
+    Refusal,
+    open_message,
+    refusal_code,
+    signer_of,
+)
 
 _US = timedelta(microseconds=1)
 
@@ -94,8 +100,10 @@ def _rules_of_another_producer() -> Any:
 Spoil = Callable[[Scene], None]
 SPOILED: dict[Refusal, Spoil] = {
     Refusal.SIZE: lambda s: s.acceptance.update(max_bytes=100),
+    Refusal.VERSION: lambda s: setattr(s, "prefix", b"ST\x02\x02"),
     Refusal.PARSE: lambda s: setattr(s, "suffix", b"\x00"),
     Refusal.SUITE: lambda s: s.acceptance.update(accepted_suites={envelope.SUITE_CNSA2}),
+    Refusal.STATEMENT: lambda s: s.received.update(statement_problem="of another message"),
     Refusal.MESSAGE_ID: lambda s: s.received.update(message_id=None),
     Refusal.SUBJECT: lambda s: s.received.update(subject="auth.other"),
     Refusal.FRESHNESS: lambda s: s.header.update(sent_at=NOW - timedelta(hours=1)),
@@ -114,7 +122,7 @@ SPOILED: dict[Refusal, Spoil] = {
         topic_keys=topic_ring(topic_key(fill=8), topic_key(OLD_EPOCH, fill=8))
     ),
     Refusal.DECRYPT: lambda s: s.record.append(_spoil_tag),
-    Refusal.SCHEMA: lambda s: s.acceptance.update(accepted_schemas={"auth.request/2"}),
+    Refusal.SCHEMA: lambda s: s.acceptance.update(accepted_schemas={TOPIC: {"auth.request/2"}}),
 }
 
 
@@ -166,7 +174,8 @@ TAMPERED: list[tuple[str, object, Refusal]] = [
     ("sent_at", NOW + _US, Refusal.SIGNATURE),
     ("sent_at", NOW - timedelta(days=1), Refusal.FRESHNESS),
     ("suite", 2, Refusal.SUITE),
-    ("suite", 3, Refusal.SUITE),
+    ("suite", 0, Refusal.SUITE),
+    ("suite", 3, Refusal.VERSION),
     ("salt", b"\x00" * 32, Refusal.SIGNATURE),
 ]
 
@@ -214,9 +223,41 @@ def test_a_signer_who_changes_the_commitment_himself_is_refused() -> None:
 
 def test_unknown_schema_versions_are_refused() -> None:
     data = seal(PAYLOAD, header(), topic_key(), KEY, os.urandom)
-    for frame in (b"ST\x02\x02", b"ST\x01\x01", b"XX\x02\x01", b""):
-        changed = frame + data[4:]
-        assert _code(changed, None) == Refusal.PARSE
+    for frame in (b"ST\x02\x00", b"ST\x01\x01", b"ST\x01\x02", b"XX\x02\x02", b""):
+        assert _code(frame + data[4:], None) == Refusal.PARSE
+
+
+def test_later_versions_of_message_and_header_are_told_from_what_is_no_message() -> None:
+    data = seal(PAYLOAD, header(), topic_key(), KEY, os.urandom)
+    for frame in (b"ST\x02\x02", b"ST\x02\xff"):
+        assert _code(frame + b"whatever comes", None) == Refusal.VERSION
+
+    def later(record: Record) -> None:
+        record["header"] = b"ST\x03\x02" + record["header"][4:]
+
+    assert refusal_code(_refused(Scene(record=[later]))) == Refusal.VERSION
+    assert _code(data[:3], None) == Refusal.PARSE
+
+
+# --- who is answerable for what is refused --------------------------------------------------------
+
+
+def test_signer_of_a_refused_message_is_whose_key_signed_it() -> None:
+    data = Scene(header={"sent_at": NOW - timedelta(hours=1)}).data()
+    late = acceptance()
+    assert signer_of(data, late) == SENDER
+    assert signer_of(data, acceptance(rules={}, deny=DenyList(services={SENDER: NOW}))) == SENDER
+    assert signer_of(data, acceptance(accepted_suites={envelope.SUITE_CNSA2})) == SENDER
+
+
+def test_nobody_is_answerable_for_what_no_key_of_the_directory_signed() -> None:
+    data = Scene().data()
+    assert signer_of(data, acceptance(verify_keys=verify_ring())) is None
+    assert signer_of(data, acceptance(verify_keys=_stranger())) is None
+    assert signer_of(data, acceptance(max_bytes=100)) is None
+    assert signer_of(b"", acceptance()) is None
+    assert signer_of(Scene(record=[_spoil_signature]).data(), acceptance()) is None
+    assert signer_of(b"ST\x02\x02" + data[4:], acceptance()) is None
 
 
 # --- time ---------------------------------------------------------------------------------------

@@ -108,10 +108,6 @@ class MessageBench:
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.1, 1.0)
 
-    def repeat_soon(self) -> None:
-        """Let the durable add no pauses of its own, so that many deliveries take little time."""
-        self.bus.streams[STREAM].durables[DURABLE]._backoff = []
-
     def left(self) -> int:
         """Return how many messages the stream still holds."""
         return len(self.bus.streams[STREAM])

@@ -42,6 +42,7 @@ PLATFORM_STREAMS = frozenset(
         names.STREAM_ATTESTATIONS,
         names.STREAM_ROTATION_LOG,
         names.STREAM_DEAD_LETTERS,
+        names.STREAM_LARGE_LETTERS,
     }
 )
 FOREIGN_MAY_SUBSCRIBE = frozenset({names.SUBJECT_TRUST_NOTICE, names.SUBJECT_SERVER_REPORT})

@@ -69,6 +69,7 @@ def probe_subjects(acl: Acl) -> tuple[str, ...]:
         names.STREAM_CA_CLIENT,
         names.STREAM_ROTATION_LOG,
         names.STREAM_DEAD_LETTERS,
+        names.STREAM_LARGE_LETTERS,
     }
     for stream in streams:
         found.update(_stream_subjects(stream))
@@ -93,7 +94,7 @@ def _durable_subjects(stream: str, durable: str) -> Iterable[str]:
     yield f"$JS.API.CONSUMER.INFO.{stream}.{durable}"
     yield f"$JS.API.CONSUMER.DELETE.{stream}.{durable}"
     yield f"$JS.ACK.{stream}.{durable}.1.1.1.1.0"
-    yield f"dlq.{stream}.{durable}"
+    yield f"dlq.{stream}.{durable}.{names.ACCOUNT_NEWER}"
 
 
 def matrix(acl: Acl, subjects: Iterable[str] | None = None) -> list[MatrixRow]:

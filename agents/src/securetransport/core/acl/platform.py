@@ -29,7 +29,8 @@ METADATA_STREAMS = (
 )
 """Streams whose messages the authority reads back by DIRECT.GET."""
 
-ADMIN_STREAMS = (names.STREAM_CA_CLIENT, names.STREAM_ROTATION_LOG, names.STREAM_DEAD_LETTERS)
+DEAD_LETTER_STREAMS = (names.STREAM_DEAD_LETTERS, names.STREAM_LARGE_LETTERS)
+ADMIN_STREAMS = (names.STREAM_CA_CLIENT, names.STREAM_ROTATION_LOG, *DEAD_LETTER_STREAMS)
 """Streams whose messages an administrator reads."""
 
 _SYSTEM_REQUESTS = ("RELOAD", "CONNZ", "VARZ", "ROUTEZ", "LDM", "KICK")
@@ -124,9 +125,13 @@ def member_rights(
     )
 
 
-def platform_rights() -> dict[ServiceId, BusRights]:
-    """Return the rights of the platform's identities that have a user on the bus."""
-    return {rights.service: rights for rights in (_metadata(), _watcher(), _admin())}
+def platform_rights(topics: Iterable[str] = ()) -> dict[ServiceId, BusRights]:
+    """Return the rights of the platform's identities that have a user on the bus.
+
+    Args:
+        topics: Those of the ACL.
+    """
+    return {rights.service: rights for rights in (_metadata(), _watcher(), _admin(topics))}
 
 
 def _metadata() -> BusRights:
@@ -192,7 +197,7 @@ def _watcher() -> BusRights:
     )
 
 
-def _admin() -> BusRights:
+def _admin(topics: Iterable[str]) -> BusRights:
     manage = "manages streams and consumers"
     api = (
         "INFO",
@@ -223,6 +228,11 @@ def _admin() -> BusRights:
         publish=(
             *(Grant(f"$JS.API.{verb}", manage) for verb in api),
             *reads,
+            *(
+                Grant(f"$JS.API.STREAM.MSG.DELETE.{stream}", "drops a dead letter")
+                for stream in DEAD_LETTER_STREAMS
+            ),
+            *(Grant(topic, "gives a dead letter out again") for topic in topics),
             Grant("metadata.admin.>", "asks the authority"),
         ),
         subscribe=(inbox(names.ADMIN),),

@@ -68,6 +68,17 @@ def _schema(name: str) -> _Schema:
     return _Schema(MAGIC + bytes((schema_id, version)), parse_schema(json.loads(text)))
 
 
+def is_newer(name: str, data: bytes) -> bool:
+    """Tell whether ``data`` is framed as a later version of a schema, which this code cannot read.
+
+    Nothing else of it is looked at.
+    """
+    schema_id, version = _SCHEMAS[name]
+    frame = data[:FRAME_BYTES]
+    is_ours = len(frame) == FRAME_BYTES and frame[:2] == MAGIC and frame[2] == schema_id
+    return is_ours and frame[3] > version
+
+
 def encode(name: str, record: dict[str, Any]) -> bytes:
     """Return the framed encoding of ``record``.
 

@@ -236,6 +236,8 @@ STREAM_CA_CLIENT = "METADATA_CA_CLIENT"
 STREAM_ATTESTATIONS = "ATTESTATIONS"
 STREAM_ROTATION_LOG = "ROTATION_LOG"
 STREAM_DEAD_LETTERS = "DEAD_LETTERS"
+STREAM_LARGE_LETTERS = "DEAD_LETTERS_LARGE"
+LARGE_LETTER = "large"
 
 
 def subject_attestation(instance: InstanceId) -> Subject:
@@ -246,6 +248,17 @@ def subject_attestation(instance: InstanceId) -> Subject:
 def subject_bundle_push(service: ServiceId) -> Subject:
     """Return where a service is told that its bundle changed."""
     return Subject(f"metadata.bundle-push.{service}")
+
+
+ACCOUNT_NEWER = "_newer"
+ACCOUNT_LATE = "_late"
+ACCOUNT_UNVERIFIED = "_unverified"
+"""Last tokens of dead letters that no service is answerable for; no service has such a name."""
+
+
+def subject_dead_letter(stream: str, durable: str, account: str, *, is_large: bool) -> Subject:
+    """Return where a durable parks what it cannot settle, by who is answerable for it."""
+    return Subject(f"dlq.{stream}.{durable}.{account}" + (f".{LARGE_LETTER}" if is_large else ""))
 
 
 def inbox_prefix(service: ServiceId) -> str:

@@ -177,6 +177,7 @@ class DocumentKind(StrEnum):
     SERVER_REPORT = "server-report"
     KEY_REQUEST = "key-request"
     SEALED_BUNDLE = "sealed-bundle"
+    DEAD_LETTER = "dead-letter"
 
 
 @total_ordering

@@ -68,7 +68,12 @@ _MAX_LONG: Final = 2**63 - 1
 _NUMBER: Final = struct.Struct("<q")
 _MICROSECOND: Final = timedelta(microseconds=1)
 _STATEMENTS: Final = frozenset(
-    {DocumentKind.ATTESTATION, DocumentKind.SERVER_REPORT, DocumentKind.KEY_REQUEST}
+    {
+        DocumentKind.ATTESTATION,
+        DocumentKind.DEAD_LETTER,
+        DocumentKind.KEY_REQUEST,
+        DocumentKind.SERVER_REPORT,
+    }
 )
 
 REFUSAL_REASONS: Final = (

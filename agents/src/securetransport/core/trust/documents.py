@@ -25,6 +25,7 @@ from securetransport.core.base.errors import RejectedDocumentError
 from securetransport.core.formats.attestation import Attestation
 from securetransport.core.formats.body import Document, DocumentKind, Version
 from securetransport.core.formats.broker_policy import BrokerPolicy
+from securetransport.core.formats.dead_letter import DeadLetter
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.directory import Directory
 from securetransport.core.formats.documents import PublicKeyLookup, decode, verify_document
@@ -137,6 +138,7 @@ SERVICE_BUNDLE: Final = DocumentType(
 SEALED_BUNDLE: Final = DocumentType(DocumentKind.SEALED_BUNDLE, SealedBundle)
 KEY_REQUEST: Final = DocumentType(DocumentKind.KEY_REQUEST, KeyRequest)
 ATTESTATION: Final = DocumentType(DocumentKind.ATTESTATION, Attestation)
+DEAD_LETTER: Final = DocumentType(DocumentKind.DEAD_LETTER, DeadLetter)
 SERVER_REPORT: Final = DocumentType(DocumentKind.SERVER_REPORT, ServerReport)
 
 AcceptedPolicy = Accepted[BrokerPolicy]

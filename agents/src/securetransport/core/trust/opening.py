@@ -3,13 +3,16 @@
 The order of the checks is the rule list of docs/wire-format.md, "Receiver"; the comments name its
 numbers. The first check that fails refuses the message with an error of the
 ``RejectedMessageError`` family whose field ``code`` is a :class:`Refusal`. What a header says is
-believed only after check 14; the checks before it are cheap and only ever refuse.
+believed only after check 16; the checks before it are cheap and only ever refuse.
+
+Who is answerable for a message that was refused before that says :func:`signer_of`: whoever signed
+it with a key of the Directory, whatever else is wrong with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -27,7 +30,7 @@ from securetransport.core.base.errors import (
     SignatureError,
     UnknownKeyError,
 )
-from securetransport.core.base.names import Topic
+from securetransport.core.base.names import ServiceId, Topic
 from securetransport.core.crypto import aead, signing
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.directory import VerifyKey
@@ -38,11 +41,11 @@ from securetransport.core.formats.envelope.sealing import (
     derive_keys,
     signed_bytes,
 )
+from securetransport.core.formats.envelope.size import MAX_MESSAGE_BYTES
 from securetransport.core.formats.envelope.suites import SUITE_DEFAULT, SUITES
 from securetransport.core.formats.service_bundle import TopicKey, TopicRule
 from securetransport.core.trust.keyring import TopicKeyring, VerifyKeyring
 
-MAX_MESSAGE_BYTES: Final = 1024 * 1024
 # One entry holds about 6 kB; a consumer sees few batches at a time.
 _VERIFIED_ROOTS: Final = 256
 
@@ -51,8 +54,10 @@ class Refusal(StrEnum):
     """Which check refused a message."""
 
     SIZE = "size"
+    VERSION = "version"
     PARSE = "parse"
     SUITE = "suite"
+    STATEMENT = "statement"
     MESSAGE_ID = "message_id"
     SUBJECT = "subject"
     FRESHNESS = "freshness"
@@ -72,8 +77,10 @@ class Refusal(StrEnum):
 
 _ERRORS: Final[dict[Refusal, type[RejectedMessageError]]] = {
     Refusal.SIZE: MalformedMessageError,
+    Refusal.VERSION: MalformedMessageError,
     Refusal.PARSE: MalformedMessageError,
     Refusal.SUITE: MalformedMessageError,
+    Refusal.STATEMENT: ReplayError,
     Refusal.MESSAGE_ID: ReplayError,
     Refusal.SUBJECT: NotPermittedError,
     Refusal.FRESHNESS: EpochOutOfWindowError,
@@ -101,12 +108,17 @@ class Received:
         message_id: ``Nats-Msg-Id``, ``None`` when it has none.
         broker_time: When the stream stored it, aware.
         data: The bytes.
+        is_replay: It was parked and is given out again; id and time are those of the original, as
+            a verified statement of its consumer group says, and its age is no reason to refuse it.
+        statement_problem: What is wrong with the statement that came with it, if any.
     """
 
     subject: str
     message_id: str | None
     broker_time: datetime
     data: bytes
+    is_replay: bool = False
+    statement_problem: str | None = None
 
 
 @dataclass(slots=True)
@@ -124,7 +136,8 @@ class Acceptance:
         retry_limit: How late after sealing a sender may still publish.
         max_bytes: Largest message.
         accepted_suites: Numbers of the suites it accepts.
-        accepted_schemas: Payload schemas it accepts; ``None`` leaves that to the handler.
+        accepted_schemas: Payload schemas it accepts, by topic; a topic that is not there leaves
+            that to its handler.
     """
 
     verify_keys: VerifyKeyring
@@ -137,7 +150,7 @@ class Acceptance:
     retry_limit: timedelta
     max_bytes: int = MAX_MESSAGE_BYTES
     accepted_suites: Collection[int] = frozenset({SUITE_DEFAULT})
-    accepted_schemas: Collection[str] | None = None
+    accepted_schemas: Mapping[Topic, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +184,31 @@ def open_message(received: Received, acceptance: Acceptance) -> OpenedMessage:
     _check_rights(received, header, acceptance)
     _check_signature(record, header, _verify_key(received, header, acceptance))
     payload = _decrypt(record, header, _topic_key(header, acceptance))
-    schemas = acceptance.accepted_schemas
+    schemas = acceptance.accepted_schemas.get(header.topic)
     if schemas is not None and header.schema not in schemas:
         raise _refuse(
             Refusal.SCHEMA, "payload schema is not accepted", header, schema=header.schema
         )
     return OpenedMessage(header, payload)
+
+
+def signer_of(data: bytes, acceptance: Acceptance) -> ServiceId | None:
+    """Return which service is answerable for a message that was refused.
+
+    It signed these bytes with a key that the Directory gives to it. Neither rights nor times are
+    judged here; ``None`` when nobody can be named.
+    """
+    if len(data) > acceptance.max_bytes:
+        return None
+    try:
+        record, header = _read(data)
+        key = acceptance.verify_keys.get(header.key_id)
+        if (key.service, key.instance) != (header.signer, header.instance):
+            return None
+        _check_signature(record, header, key)
+    except RejectedMessageError:
+        return None
+    return header.signer
 
 
 def _refuse(
@@ -188,29 +220,45 @@ def _refuse(
 
 
 def _parse(received: Received, acceptance: Acceptance) -> tuple[dict[str, Any], MessageHeader]:
-    """Checks 1 to 3: size, parse, suite."""
+    """Checks 1 to 5: size, version, parse, suite, statement of a replay."""
     size = len(received.data)
     if size > acceptance.max_bytes:
         raise _refuse(
             Refusal.SIZE, "message is too large", size_bytes=size, max_bytes=acceptance.max_bytes
         )
+    record, header = _read(received.data)
+    if header.suite not in acceptance.accepted_suites:
+        raise _refuse(Refusal.SUITE, "suite is not accepted", header, suite=header.suite)
+    if received.statement_problem is not None:
+        raise _refuse(Refusal.STATEMENT, received.statement_problem, header)
+    return record, header
+
+
+def _read(data: bytes) -> tuple[dict[str, Any], MessageHeader]:
+    """Checks 2 and 3: a version and a suite that this code can read, and the record."""
+    if codec.is_newer("message", data):
+        raise _refuse(Refusal.VERSION, "message is of a later version", frame=data[:4].hex())
     try:
-        record = codec.decode("message", received.data)
+        record = codec.decode("message", data)
+        if codec.is_newer("header", record["header"]):
+            raise _refuse(Refusal.VERSION, "header is of a later version")
         header = decode_header(record["header"])
     except (MalformedMessageError, ValueError) as err:
+        if isinstance(err, MalformedMessageError) and err.fields.get("code") == Refusal.VERSION:
+            raise
         raise _refuse(Refusal.PARSE, f"not a message: {err}") from err
     batch = record["batch"]
     if batch is not None:
         is_possible = 0 <= batch["index"] < batch["size"] <= MAX_BATCH
         if not is_possible or len(batch["path"]) % merkle.HASH_BYTES:
             raise _refuse(Refusal.PARSE, "batch path is impossible", header)
-    if header.suite not in SUITES or header.suite not in acceptance.accepted_suites:
-        raise _refuse(Refusal.SUITE, "suite is not accepted", header, suite=header.suite)
+    if header.suite > max(SUITES):
+        raise _refuse(Refusal.VERSION, "suite is of a later version", header, suite=header.suite)
     return record, header
 
 
 def _check_transport(received: Received, header: MessageHeader) -> None:
-    """Checks 4 and 5: what the broker deduplicates and routes by is what was signed."""
+    """Checks 6 and 7: what the broker deduplicates and routes by is what was signed."""
     if received.message_id != header.message_id:
         raise _refuse(Refusal.MESSAGE_ID, "Nats-Msg-Id is not the signed id", header)
     if received.subject != header.topic:
@@ -220,9 +268,12 @@ def _check_transport(received: Received, header: MessageHeader) -> None:
 
 
 def _check_time(received: Received, header: MessageHeader, acceptance: Acceptance) -> None:
-    """Checks 6 and 7: freshness and topic key epoch, at the broker's time."""
+    """Checks 8 and 9: freshness and topic key epoch, at the broker's time."""
     delay = received.broker_time - header.sent_at
-    if not -acceptance.skew <= delay <= acceptance.skew + acceptance.retry_limit:
+    is_fresh = received.is_replay or -acceptance.skew <= delay <= (
+        acceptance.skew + acceptance.retry_limit
+    )
+    if not is_fresh:
         raise _refuse(
             Refusal.FRESHNESS,
             "signed time does not fit the broker's",
@@ -249,7 +300,7 @@ def _is_in_window(epoch: EpochNumber, at: datetime, acceptance: Acceptance) -> b
 
 
 def _check_rights(received: Received, header: MessageHeader, acceptance: Acceptance) -> None:
-    """Checks 8 to 10: the signer may produce here and was not denied then."""
+    """Checks 10 to 12: the signer may produce here and was not denied then."""
     if header.policy_digest not in acceptance.accepted_policy_digests.get(header.topic, ()):
         raise _refuse(Refusal.POLICY, "topic policy is not in force", header, topic=header.topic)
     rule = acceptance.rules.get(header.topic)
@@ -270,7 +321,7 @@ def _check_rights(received: Received, header: MessageHeader, acceptance: Accepta
 
 
 def _verify_key(received: Received, header: MessageHeader, acceptance: Acceptance) -> VerifyKey:
-    """Checks 11 to 13: the key is held, the signer's own, and of a valid epoch."""
+    """Checks 13 to 15: the key is held, the signer's own, and of a valid epoch."""
     try:
         key = acceptance.verify_keys.get(header.key_id)
     except UnknownKeyError as err:
@@ -289,7 +340,7 @@ def _verify_key(received: Received, header: MessageHeader, acceptance: Acceptanc
 
 
 def _check_signature(record: dict[str, Any], header: MessageHeader, key: VerifyKey) -> None:
-    """Check 14: single signature, or root signature and path."""
+    """Check 16: single signature, or root signature and path."""
     if key.algorithm != SUITES[header.suite].signature:
         raise _refuse(Refusal.SIGNATURE, "key is not of the suite's algorithm", header)
     signed = signed_bytes(record["header"], record["commitment"], record["ciphertext"])
@@ -317,7 +368,7 @@ def _verify_root(algorithm: str, public_key: bytes, root_bytes: bytes, signature
 
 
 def _topic_key(header: MessageHeader, acceptance: Acceptance) -> TopicKey:
-    """Check 15: the topic key is held."""
+    """Check 17: the topic key is held."""
     try:
         return acceptance.topic_keys.key(header.topic, header.key_epoch, header.generation)
     except UnknownKeyError as err:
@@ -332,7 +383,7 @@ def _topic_key(header: MessageHeader, acceptance: Acceptance) -> TopicKey:
 
 
 def _decrypt(record: dict[str, Any], header: MessageHeader, topic_key: TopicKey) -> bytes:
-    """Checks 16 and 17: commitment in constant time, then the tag."""
+    """Checks 18 and 19: commitment in constant time, then the tag."""
     encoded = record["header"]
     keys = derive_keys(SUITES[header.suite], topic_key.secret, header.salt, encoded)
     if not aead.constant_time_equal(keys.commitment, record["commitment"]):

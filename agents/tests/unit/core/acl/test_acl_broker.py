@@ -50,7 +50,8 @@ def test_consumer_pulls_and_acknowledges_its_own_durable_only() -> None:
     assert durable == [
         "$JS.ACK.GATEKEEPER_STREAM.gatekeeper.>",
         "$JS.API.CONSUMER.MSG.NEXT.GATEKEEPER_STREAM.gatekeeper",
-        "dlq.GATEKEEPER_STREAM.gatekeeper",
+        "dlq.GATEKEEPER_STREAM.gatekeeper.*",
+        "dlq.GATEKEEPER_STREAM.gatekeeper.*.large",
     ]
 
 

@@ -13,8 +13,10 @@ from securetransport.core.acl import (
     longest_wait,
     storage_bytes,
 )
+from securetransport.core.acl.compile.streams import LEAST_QUOTA
 from securetransport.core.base.errors import ConfigError
 from securetransport.core.base.profile import PROFILES, Profile
+from securetransport.core.formats.dead_letter import PARKING_ROOM_BYTES, SMALL_LETTER_BYTES
 
 SECOND = 10**9
 
@@ -28,6 +30,7 @@ def test_platform_streams_are_always_there() -> None:
         "ATTESTATIONS",
         "AUTH_STREAM",
         "DEAD_LETTERS",
+        "DEAD_LETTERS_LARGE",
         "GATEKEEPER_STREAM",
         "METADATA_CA_CLIENT",
         "ROTATION_LOG",
@@ -35,9 +38,9 @@ def test_platform_streams_are_always_there() -> None:
 
 
 def test_every_stream_refuses_when_full_and_forbids_deletion() -> None:
-    for stream in streams().values():
+    for name, stream in streams().items():
         assert stream["discard"] == "new"
-        assert stream["deny_delete"]
+        assert stream["deny_delete"] == (not name.startswith("DEAD_LETTERS"))
         assert stream["deny_purge"]
         assert stream["storage"] == "file"
         assert stream["max_bytes"] > 0
@@ -116,10 +119,44 @@ def test_attestations_keep_the_last_of_each_instance() -> None:
 
 def test_streams_read_without_a_consumer_allow_it() -> None:
     allowed = {name for name, stream in streams().items() if stream["allow_direct"]}
-    assert allowed == {"ATTESTATIONS", "DEAD_LETTERS", "METADATA_CA_CLIENT", "ROTATION_LOG"}
+    assert allowed == {
+        "ATTESTATIONS",
+        "DEAD_LETTERS",
+        "DEAD_LETTERS_LARGE",
+        "METADATA_CA_CLIENT",
+        "ROTATION_LOG",
+    }
 
 
-def test_durable_acknowledges_explicitly_and_gives_up_in_the_end() -> None:
+@pytest.mark.parametrize("size", [1024, 1 << 20, 8 << 20])
+def test_quotas_of_all_dead_letters_fit_at_their_largest(size: int) -> None:
+    many = "".join(f"  other{n}: {{produces: [auth.requests]}}\n" for n in range(40))
+    text = TEXT.replace(", max_bytes", f", max_message_bytes: {size}, max_bytes")
+    for told in (text, text.replace("services:\n", f"services:\n{many}")):
+        made, parsed = streams(text=told), acl(told)
+        accounts = {
+            (parsed.topics[item.topic], item.durable, account)
+            for spec in parsed.services.values()
+            for item in spec.consumes
+            for account in (
+                *(name for name, other in parsed.services.items() if item.topic in other.produces),
+                "_late",
+                "_newer",
+                "_unverified",
+            )
+        }
+        for name, largest in (
+            ("DEAD_LETTERS", SMALL_LETTER_BYTES),
+            ("DEAD_LETTERS_LARGE", min(size, 1 << 20) + PARKING_ROOM_BYTES),
+        ):
+            stream = made[name]
+            assert stream["discard_new_per_subject"]
+            quota = stream["max_msgs_per_subject"]
+            assert quota >= LEAST_QUOTA
+            assert quota * len(accounts) * largest <= stream["max_bytes"]
+
+
+def test_durable_acknowledges_explicitly_and_never_gives_up() -> None:
     found = compile_consumers(acl(), replicas=1)
     assert [(c["stream_name"], c["config"]["durable_name"]) for c in found] == [
         ("AUTH_STREAM", "auth-controller"),
@@ -129,8 +166,9 @@ def test_durable_acknowledges_explicitly_and_gives_up_in_the_end() -> None:
     assert config["ack_policy"] == "explicit"
     assert config["max_ack_pending"] == 1000
     assert config["num_replicas"] == 1
-    assert config["ack_wait"] == config["backoff"][0] == 5 * SECOND
-    assert config["max_deliver"] > len(config["backoff"])
+    assert config["ack_wait"] == 5 * SECOND
+    assert "backoff" not in config, "when a message comes again is decided in one place"
+    assert config["max_deliver"] == -1, "no message becomes nobody's while the stream keeps it"
     assert config["filter_subject"] == "auth.requests"
 
 

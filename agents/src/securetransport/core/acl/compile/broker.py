@@ -37,7 +37,7 @@ EXPORTED_SERVICES: Final = (str(names.SUBJECT_WATCHER_COMMAND),)
 
 def bus_rights(acl: Acl) -> dict[ServiceId, BusRights]:
     """Return what every identity with a user may do on the bus, by name; denials left aside."""
-    rights = platform_rights()
+    rights = platform_rights(acl.topics)
     for service, spec in acl.services.items():
         rights[service] = _service_rights(acl, service, spec)
     for client, foreign in acl.foreign.items():
@@ -53,7 +53,11 @@ def _service_rights(acl: Acl, service: ServiceId, spec: ServiceSpec) -> BusRight
         publish += [
             Grant(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}", why),
             Grant(f"$JS.ACK.{stream}.{durable}.>", why),
-            Grant(f"dlq.{stream}.{durable}", f"parks what it cannot accept; {why}"),
+            Grant(f"dlq.{stream}.{durable}.*", f"parks what it cannot accept; {why}"),
+            Grant(
+                f"dlq.{stream}.{durable}.*.{names.LARGE_LETTER}",
+                f"parks what it cannot accept; {why}",
+            ),
         ]
     return member_rights(service, publish=publish)
 

@@ -3,14 +3,21 @@
 Rules:
 
 1. Every stream is a file stream with a size, refuses when full (``discard: new``: the publisher
-   sees the error) and allows neither deletion nor purge of messages.
+   sees the error) and allows neither deletion nor purge of messages. An administrator may drop
+   single dead letters.
 2. The duplicate window covers every instant at which a copy still passes the freshness check:
    signed times are accepted from ``clock_skew`` early to ``clock_skew + retry_limit`` late. It is
    not longer than the age of the stream, or NATS refuses it.
-3. Durables acknowledge explicitly, have at most 1000 messages out, and give up after a bounded
-   number of deliveries with growing distance; the SDK then parks the message.
+3. Durables acknowledge explicitly and have at most 1000 messages out. They deliver again what was
+   not settled within the ack wait, for as long as the stream keeps it, and add no pause of their
+   own: when a message comes again, and when it is parked, is decided in
+   ``core.decisions.member.settling`` and nowhere else.
 4. How long a message may wait is the longest age of a stream and of the dead letters. It decides
    how long keys are kept, so it is computed here and nowhere else.
+
+5. Dead letters have a quota: of each durable and producer the streams take so many that all of
+   them, each as large as it can be, fit. So neither a producer nor a consumer fills what others
+   need. Large ones lie apart, or a few of them would stand for many small ones.
 
 Durations are nanoseconds in the result, as in the API.
 """
@@ -25,16 +32,20 @@ from securetransport.core.acl.model import Acl
 from securetransport.core.base import names
 from securetransport.core.base.errors import ConfigError
 from securetransport.core.base.profile import Profile
+from securetransport.core.formats.dead_letter import PARKING_ROOM_BYTES, SMALL_LETTER_BYTES
+from securetransport.core.formats.envelope.size import MAX_MESSAGE_BYTES
 
 _MIB = 1 << 20
 _DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
 
 MAX_ACK_PENDING: Final = 1000
-BACKOFF: Final = tuple(timedelta(seconds=s) for s in (5, 10, 20, 40, 60))
-"""Distance of deliveries; the first is also the time a handler has, the last repeats."""
-MAX_DELIVER: Final = 20
-"""About 17 minutes of attempts, then the message is parked."""
+ACK_WAIT: Final = timedelta(seconds=5)
+"""After this silence a message is delivered again; a handler that is at work breaks it."""
+_ACCOUNTS_OF_NOBODY: Final = 3
+"""Dead letters of a durable that no producer is answerable for (``names.ACCOUNT_…``)."""
+LEAST_QUOTA: Final = 16
+"""Dead letters of each durable and producer that are taken whatever their size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,7 @@ class _Stream:
     per_subject: int
     max_message_bytes: int
     description: str
+    may_delete: bool = False
 
 
 _PLATFORM: Final = (
@@ -87,17 +99,65 @@ _PLATFORM: Final = (
 )
 
 
-def _dead_letters(acl: Acl) -> _Stream:
-    return _Stream(
-        names.STREAM_DEAD_LETTERS,
-        ("dlq.>",),
-        "limits",
-        timedelta(seconds=acl.dead_letter_seconds),
-        256 * _MIB,
-        -1,
-        8 * _MIB,
-        "messages that no delivery could settle",
+def _dead_letters(acl: Acl) -> tuple[_Stream, _Stream]:
+    small, large = dead_letter_quotas(acl)
+    made = (
+        (names.STREAM_DEAD_LETTERS, "dlq.*.*.*", small, SMALL_LETTER_BYTES),
+        (names.STREAM_LARGE_LETTERS, f"dlq.*.*.*.{names.LARGE_LETTER}", large, 8 * _MIB),
     )
+    first, second = (
+        _Stream(
+            name,
+            (subject,),
+            "limits",
+            timedelta(seconds=acl.dead_letter_seconds),
+            quota.room_bytes,
+            quota.per_subject,
+            largest,
+            "messages that no delivery could settle",
+            may_delete=True,
+        )
+        for name, subject, quota, largest in made
+    )
+    return first, second
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a stream of dead letters takes.
+
+    Attributes:
+        room_bytes: In all; 256 MiB, and more where that is less than :data:`LEAST_QUOTA` of each.
+        per_subject: Messages of each durable and producer.
+    """
+
+    room_bytes: int
+    per_subject: int
+
+    @classmethod
+    def of(cls, largest_bytes: int) -> Quota:
+        """Return the quota when one message of every subject has so many bytes together."""
+        room = max(256 * _MIB, LEAST_QUOTA * largest_bytes)
+        return cls(room, room // max(largest_bytes, _MIB))
+
+
+def dead_letter_quotas(acl: Acl) -> tuple[Quota, Quota]:
+    """Return the quotas of small and of large dead letters (rule 5)."""
+    producers: dict[str, int] = {}
+    for spec in acl.services.values():
+        for topic in spec.produces:
+            producers[topic] = producers.get(topic, 0) + 1
+    accounts: dict[tuple[str, str], int] = {}
+    for spec in acl.services.values():
+        for item in spec.consumes:
+            place = (acl.topics[item.topic], item.durable)
+            known = accounts.get(place, _ACCOUNTS_OF_NOBODY)
+            accounts[place] = known + producers.get(item.topic, 0)
+    large = sum(
+        count * (min(acl.streams[stream].max_message_bytes, MAX_MESSAGE_BYTES) + PARKING_ROOM_BYTES)
+        for (stream, _), count in accounts.items()
+    )
+    return Quota.of(sum(accounts.values()) * SMALL_LETTER_BYTES), Quota.of(large)
 
 
 def longest_wait(acl: Acl) -> timedelta:
@@ -147,13 +207,13 @@ def compile_streams(acl: Acl, profile: Profile, *, replicas: int = 3) -> list[di
         f"{window.total_seconds():.0f} (2 * clock_skew + retry_limit of profile {profile.name!r})"
         for place, stream in (
             *((f"streams.{stream.name}", stream) for stream in own),
-            ("dead_letters", dead_letters),
+            ("dead_letters", dead_letters[0]),
         )
         if stream.max_age < window
     ]
     if found:
         raise ConfigError(found)
-    every = sorted((*_PLATFORM, dead_letters, *own), key=lambda stream: stream.name)
+    every = sorted((*_PLATFORM, *dead_letters, *own), key=lambda stream: stream.name)
     return [_stream_config(stream, window, replicas) for stream in every]
 
 
@@ -173,7 +233,8 @@ def _stream_config(stream: _Stream, window: timedelta, replicas: int) -> dict[st
         "max_msgs_per_subject": stream.per_subject,
         "max_consumers": -1,
         "duplicate_window": _nanoseconds(window),
-        "deny_delete": True,
+        "discard_new_per_subject": stream.may_delete,
+        "deny_delete": not stream.may_delete,
         "deny_purge": True,
         "allow_direct": stream.retention == "limits",
         "allow_rollup_hdrs": False,
@@ -203,9 +264,8 @@ def _consumer_config(durable: str, topics: list[str], replicas: int) -> dict[str
         "name": durable,
         "deliver_policy": "all",
         "ack_policy": "explicit",
-        "ack_wait": _nanoseconds(BACKOFF[0]),
-        "max_deliver": MAX_DELIVER,
-        "backoff": [_nanoseconds(pause) for pause in BACKOFF],
+        "ack_wait": _nanoseconds(ACK_WAIT),
+        "max_deliver": -1,
         "max_ack_pending": MAX_ACK_PENDING,
         "replay_policy": "instant",
         "num_replicas": replicas,
@@ -216,7 +276,7 @@ def _consumer_config(durable: str, topics: list[str], replicas: int) -> dict[str
 def storage_bytes(acl: Acl) -> int:
     """Return what one server must be able to store: the sum of every stream's ``max_bytes``."""
     own = sum(stream.max_bytes for stream in acl.streams.values())
-    return own + sum(stream.max_bytes for stream in (*_PLATFORM, _dead_letters(acl)))
+    return own + sum(stream.max_bytes for stream in (*_PLATFORM, *_dead_letters(acl)))
 
 
 def _nanoseconds(span: timedelta) -> int:
