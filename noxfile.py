@@ -2,8 +2,8 @@
 
 Sessions use the environment that ``tools/bootstrap.py`` made, so they start at once and test what
 is locked. None is skipped: one that would find nothing to check fails. ``molecule``, ``installed``,
-``bench``, ``port-calls``, ``lab`` and ``lock`` run only when they are named. At the end a table
-shows what each stage took and may take.
+``bench``, ``port-calls``, ``front-door``, ``check-score``, ``lab`` and ``lock`` run only when they
+are named. At the end a table shows what each stage took and may take.
 """
 
 from __future__ import annotations
@@ -312,6 +312,19 @@ def integration(session: Session) -> None:
 def idempotence(session: Session) -> None:
     """`site.yml` twice on the local platform; the second run changes nothing."""
     pytest(session, "idempotence", "--exitfirst", *BESIDE, *present(session, "tests/idempotence"))
+
+
+@gate("front-door", 300, default=False)
+def front_door(session: Session) -> None:
+    """The first commands of a person on odd machines, terminals, paths and inventories."""
+    pytest(session, "front-door", "-n", "2", *present(session, "tests/front_door"))
+
+
+@gate("check-score", 1800, default=False)
+def check_score(session: Session) -> None:
+    """How often the first line of `securetransport check` is the true cause of a planted fault."""
+    present(session, "tests/check_score")
+    run(session, "python", str(ROOT / "tests" / "check_score" / "score.py"), *session.posargs)
 
 
 @gate("installed", 300, default=False)

@@ -125,9 +125,8 @@ def show(rows: list[dict[str, Any]]) -> None:
     slow = sum(not row["is_in_time"] for row in rows)
     ill = sum(not row["is_healed"] for row in rows)
     share = 100 * right / len(rows) if rows else 0
-    print(
-        f"first line right: {right} of {len(rows)} ({share:.0f} %), over 10 s: {slow}, not clean after: {ill}"
-    )
+    print(f"first line right: {right} of {len(rows)} ({share:.0f} %), over 10 s: {slow}")
+    print(f"not clean afterwards: {ill}")
 
 
 def chosen(scene: Scene, wanted: argparse.Namespace) -> list[Fault]:

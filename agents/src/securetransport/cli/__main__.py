@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.live import Live
 
 from securetransport.cli import acl, view
+from securetransport.cli.check import look, write
+from securetransport.cli.explain import explain
 from securetransport.cli.session import ask, connection, files, tls_probe, visit
 from securetransport.cli.settings import DEFAULT_CONFIG, CliSettings, load_settings
 from securetransport.core.base import names
@@ -75,6 +77,27 @@ def probe(
     sys.stdout.write(f"serves a leaf of  {found.issuer_common_name}\n")
     for name in sorted(found.ca_names):
         sys.stdout.write(f"lists             {name}\n")
+
+
+@app.command()
+def check(
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what is wrong with the platform, the cause first, and what to do; exit 1 if anything."""
+    findings = look(config)
+    write(findings, config, as_json=as_json)
+    if findings:
+        raise typer.Exit(1)
+
+
+@app.command("explain")
+def explain_reason(
+    reason: Annotated[str, typer.Argument(help="A line or code as it was printed.")],
+) -> None:
+    """Say what a reason means: of /readyz, of status, of a refused message, of a check."""
+    for entry in explain(reason):
+        sys.stdout.write("\n".join(entry.lines()) + "\n")
 
 
 @admin.command()

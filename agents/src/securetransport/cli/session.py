@@ -7,6 +7,7 @@ end.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from securetransport.adapters.files import LocalFiles
+from securetransport.adapters.machine import LocalMachine
 from securetransport.adapters.nats import NatsBus
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.openbao.login import AppRoleFiles, login
+from securetransport.adapters.servers import LocalServer
 from securetransport.adapters.system import SystemClock
 from securetransport.adapters.tls import HandshakeProbe
 from securetransport.cli.settings import CliSettings
@@ -26,7 +29,16 @@ from securetransport.core.base import names
 from securetransport.core.base.errors import NotFoundError, SecureTransportError
 from securetransport.core.base.names import InstanceId, ServiceId
 from securetransport.core.formats.documents import EVERYBODY
-from securetransport.core.ports import Connection, Credentials, Files, TlsIdentity, TlsProbe
+from securetransport.core.ports import (
+    Clock,
+    Connection,
+    Credentials,
+    Files,
+    ServerControl,
+    TlsIdentity,
+    TlsProbe,
+)
+from securetransport.core.ports.machine import Machine
 from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import TRUST_BUNDLE, AcceptedTrust
 from securetransport.core.trust.documents import Question, accept
@@ -56,6 +68,31 @@ class Visit:
 
 
 @asynccontextmanager
+async def logged_in(settings: CliSettings) -> AsyncIterator[OpenBaoStore]:
+    """Log in to OpenBao; on exit the token is revoked and nothing stays on disk.
+
+    Raises:
+        SecureTransportError: OpenBao refuses or is away.
+    """
+    token = login(
+        settings.openbao_addresses,
+        settings.openbao_ca_file,
+        AppRoleFiles(settings.role_id_file, settings.secret_id_file),
+    )
+    with tempfile.TemporaryDirectory(prefix="securetransport-cli-", dir=_MEMORY) as folder:
+        token_file = Path(folder) / "token"
+        LocalFiles().write(token_file, token)
+        store = OpenBaoStore(settings.openbao_addresses, settings.openbao_ca_file, token_file)
+        try:
+            yield store
+        finally:
+            # The token ends by itself in minutes; that it could not be revoked hides nothing else.
+            with suppress(SecureTransportError):
+                await store.write("auth/token/revoke-self", {})
+            store.close()
+
+
+@asynccontextmanager
 async def visit(
     settings: CliSettings, service: ServiceId = names.ADMIN, replica: str = "cli"
 ) -> AsyncIterator[Visit]:
@@ -69,24 +106,10 @@ async def visit(
     Raises:
         SecureTransportError: OpenBao refuses or is away, or there is no trust bundle yet.
     """
-    token = login(
-        settings.openbao_addresses,
-        settings.openbao_ca_file,
-        AppRoleFiles(settings.role_id_file, settings.secret_id_file),
-    )
-    with tempfile.TemporaryDirectory(prefix="securetransport-cli-", dir=_MEMORY) as folder:
-        token_file = Path(folder) / "token"
-        LocalFiles().write(token_file, token)
-        store = OpenBaoStore(settings.openbao_addresses, settings.openbao_ca_file, token_file)
-        try:
-            accepted = await _trust(settings, store)
-            leaf = await _leaf(settings, store, names.instance_id(service, replica))
-            yield Visit(service, store, leaf, accepted)
-        finally:
-            # The token ends by itself in minutes; that it could not be revoked hides nothing else.
-            with suppress(SecureTransportError):
-                await store.write("auth/token/revoke-self", {})
-            store.close()
+    async with logged_in(settings) as store:
+        accepted = await read_trust(settings, store)
+        leaf = await issue_leaf(settings, store, names.instance_id(service, replica))
+        yield Visit(service, store, leaf, accepted)
 
 
 @asynccontextmanager
@@ -108,6 +131,22 @@ async def connection(settings: CliSettings, held: Visit) -> AsyncIterator[Connec
 def files() -> Files:
     """Return the files of this machine."""
     return LocalFiles()
+
+
+def clock() -> Clock:
+    """Return this machine's clock."""
+    return SystemClock()
+
+
+def machine() -> Machine:
+    """Return this machine."""
+    return LocalMachine()
+
+
+def server_of(pid_file: Path) -> ServerControl:
+    """Return the message server of a process id file; its program lies beside this one's."""
+    beside = Path(sys.executable).with_name("nats-server")
+    return LocalServer(pid_file, str(beside) if beside.exists() else "nats-server")
 
 
 def tls_probe() -> TlsProbe:
@@ -135,7 +174,12 @@ async def ask(bus: Connection, subject: str, data: bytes = b"") -> dict[str, Any
     return answer
 
 
-async def _trust(settings: CliSettings, store: OpenBaoStore) -> AcceptedTrust:
+async def read_trust(settings: CliSettings, store: OpenBaoStore) -> AcceptedTrust:
+    """Return the trust set, verified with the pinned keys.
+
+    Raises:
+        SecureTransportError: There is none, or it is refused.
+    """
     entry = await store.kv_get(names.KV_TRUST_BUNDLE)
     if entry is None:
         raise NotFoundError("there is no trust bundle yet; has the authority started?")
@@ -144,7 +188,14 @@ async def _trust(settings: CliSettings, store: OpenBaoStore) -> AcceptedTrust:
     return accept(stored_document(entry, names.KV_TRUST_BUNDLE), TRUST_BUNDLE, question)
 
 
-async def _leaf(settings: CliSettings, store: OpenBaoStore, instance: InstanceId) -> TlsIdentity:
+async def issue_leaf(
+    settings: CliSettings, store: OpenBaoStore, instance: InstanceId
+) -> TlsIdentity:
+    """Return a certificate of the command's life.
+
+    Raises:
+        SecureTransportError: OpenBao refuses or is away.
+    """
     return await OpenBaoLeafSource(
         store,
         settings.trust_domain,
