@@ -21,7 +21,7 @@ from ._libraries import require_library
 _PROBLEM: ImportError | None = None
 try:
     from securetransport.core import acl
-    from securetransport.core.base import errors, names, profile
+    from securetransport.core.base import errors, names, profile, values
     from securetransport.core.crypto import signing, x509
     from securetransport.core.formats import body, deny_list, documents
     from securetransport.core.ports import bus
@@ -40,6 +40,7 @@ __all__ = [
     "require",
     "signing",
     "translated",
+    "values",
     "x509",
 ]
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from .. import _core
 from .._errors import PlatformError
 from .._outcome import Outcome
-from .._values import seconds, within
+from .._values import within
 from .files import read_required
 
 _MOST_REPLICAS: Final = 5  # of JetStream
@@ -82,6 +82,14 @@ def compile_acl(spec: PlanSpec, check_mode: bool) -> Outcome:  # noqa: ARG001  #
     return Outcome(changed=False, facts=facts)
 
 
+def _duration(value: object, *, option: str) -> timedelta:
+    """Return a duration as agents read it, so that none is refused after this one was accepted."""
+    try:
+        return _core.values.parse_duration(value)
+    except ValueError as err:
+        raise PlatformError(f"{option}: {err}") from err
+
+
 def _profile(spec: PlanSpec) -> _core.profile.Profile:
     known = _core.profile.PROFILES
     if spec.profile not in known:
@@ -89,7 +97,7 @@ def _profile(spec: PlanSpec) -> _core.profile.Profile:
             f"profile: {spec.profile!r} is unknown; known: {', '.join(sorted(known))}"
         )
     changes = {
-        field: timedelta(seconds=seconds(value, option=f"profile_overrides.{field}"))
+        field: _duration(value, option=f"profile_overrides.{field}")
         for field, value in (spec.profile_overrides or {}).items()
     }
     return known[spec.profile].override(**changes)

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from securetransport.check.layout import CLUSTERS, expected_files
 from securetransport.core.base.errors import SecureTransportError, TransientError
+from securetransport.core.base.values import split_address
 from securetransport.core.decisions.check.observation import (
     BusSeen,
     DaemonSeen,
@@ -27,7 +28,6 @@ from securetransport.core.decisions.check.observation import (
 )
 from securetransport.core.ports import Clock, Files, PortKind, ProbeResult, ServerControl, TlsProbe
 from securetransport.core.ports.machine import Machine, Supervised
-from securetransport.runtime.sections import host_and_port
 
 _API: Final = re.compile(r'^\s*api_addr\s*=\s*"(https://[^"\s]+)"', re.MULTILINE)
 _HEALTH_QUERY: Final = "/v1/sys/health?standbyok=true&sealedcode=200&uninitcode=200"
@@ -278,7 +278,7 @@ async def _server(eyes: Eyes, state_dir: Path, told: Mapping[str, Any]) -> Serve
 
 async def _probe(eyes: Eyes, address: object, kind: PortKind) -> ProbeResult:
     try:
-        host, port = host_and_port(str(address))
+        host, port = split_address(str(address))
     except ValueError as error:
         return ProbeResult(error=str(error))
     return await eyes.probe.probe(host, port, kind=kind, timeout_seconds=_LOOK_SECONDS)

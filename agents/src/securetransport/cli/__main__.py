@@ -21,10 +21,10 @@ from securetransport.cli.session import ask, connection, files, tls_probe, visit
 from securetransport.cli.settings import DEFAULT_CONFIG, CliSettings, load_settings
 from securetransport.core.base import names
 from securetransport.core.base.errors import ConfigError, SecureTransportError
+from securetransport.core.base.values import split_address
 from securetransport.core.crypto.x509 import der_to_pem
 from securetransport.core.ports import PortKind
 from securetransport.core.trust import bundle as trust
-from securetransport.runtime.sections import host_and_port
 
 _WATCH_SECONDS = 1.0
 _ROUNDS_PER_CONNECTION = 6  # the connection does not attest, so it must be short
@@ -67,7 +67,7 @@ def probe(
 ) -> None:
     """Show which CA names a server lists to anybody; needs no credential and no platform."""
     try:
-        host, port = host_and_port(address)
+        host, port = split_address(address)
     except ValueError as err:
         raise ConfigError([f"address: {err}"]) from err
     kind: PortKind = "route" if route else "client"

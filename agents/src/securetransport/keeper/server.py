@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from securetransport.core.base.errors import SecureTransportError
+from securetransport.core.base.values import split_address
 from securetransport.core.decisions.server_files import FilesInForce, PortView, ServerView
 from securetransport.core.ports import (
     Clock,
@@ -25,7 +26,6 @@ from securetransport.keeper.settings import KeeperSettings
 from securetransport.keeper.step_backoff import StepBackoff
 from securetransport.keeper.telemetry import KeeperTelemetry
 from securetransport.runtime.logs import get_logger
-from securetransport.runtime.sections import host_and_port
 
 _POLL_SECONDS: Final = 0.03
 _PROBE_SECONDS: Final = 2.0
@@ -164,7 +164,7 @@ class KeptServer:
     async def _port(self, address: str | None, kind: PortKind) -> PortView | None:
         if address is None:
             return None
-        host, port = host_and_port(address)
+        host, port = split_address(address)
         seen = await self._tls.probe(host, port, kind=kind, timeout_seconds=_PROBE_SECONDS)
         if seen.error is not None or seen.leaf_fingerprint is None:
             return None

@@ -7,17 +7,17 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from securetransport.runtime.sections import Address, Section
+from securetransport.runtime.sections import Address, DnsName, IpAddress, Section, ServerName
 from securetransport.runtime.settings import AgentSettings
 
 
 class ServerSection(Section):
     """The NATS server beside this keeper."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    name: ServerName
     """``server_name`` of its configuration; also the replica part of its leaf's common name."""
 
-    order: tuple[str, ...] = ()
+    order: tuple[ServerName, ...] = ()
     """All servers of the cluster, the same list in every keeper: who moves to a new epoch first.
     Empty: this server waits for nobody (a single server)."""
 
@@ -39,10 +39,10 @@ class ServerSection(Section):
     binary: str = "nats-server"
     """The program that checks new files before they come into force; a path or a name."""
 
-    dns: tuple[str, ...] = ("localhost",)
+    dns: tuple[DnsName, ...] = ("localhost",)
     """DNS names of the server's leaf."""
 
-    ips: tuple[str, ...] = ("127.0.0.1",)
+    ips: tuple[IpAddress, ...] = ("127.0.0.1",)
     """IP addresses of the server's leaf."""
 
     @model_validator(mode="after")

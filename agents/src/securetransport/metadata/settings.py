@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from securetransport.runtime.sections import ExistingFile, NatsSection, read_keys
+from securetransport.runtime.sections import ExistingFile, NatsSection, ServerName, read_keys
 from securetransport.runtime.settings import AgentSettings
 
 
@@ -32,7 +32,7 @@ class ServersSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    names: tuple[str, ...] = Field(min_length=1)
+    names: tuple[ServerName, ...] = Field(min_length=1)
 
 
 class MetadataSettings(AgentSettings):

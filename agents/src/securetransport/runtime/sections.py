@@ -5,12 +5,20 @@ All are frozen and refuse unknown keys. Durations are seconds, in the field's na
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from securetransport.core.base.errors import ConfigError, MalformedMessageError
 from securetransport.core.base.names import (
@@ -22,14 +30,17 @@ from securetransport.core.base.names import (
     parse_trust_domain,
 )
 from securetransport.core.base.profile import PROFILES, Profile
+from securetransport.core.base.values import (
+    join_address,
+    parse_duration,
+    parse_host,
+    parse_ip,
+    parse_url,
+    split_address,
+)
 from securetransport.core.crypto import x509
 from securetransport.core.formats.authority_keys import AuthorityKeys
 from securetransport.runtime.logs import LogFormat, LogLevel
-
-_NATS_URL = re.compile(r"(tls|nats)://[^/@\s]+:[0-9]{1,5}")
-_HTTPS_URL = re.compile(r"https://[^/@\s]+:[0-9]{1,5}")
-_ADDRESS = re.compile(r"[^/@:\s]+:[0-9]{1,5}")
-_PORTS = range(1, 65536)
 
 
 def _existing_file(path: Path) -> Path:
@@ -39,23 +50,11 @@ def _existing_file(path: Path) -> Path:
 
 
 def _https_url(url: str) -> str:
-    if not _HTTPS_URL.fullmatch(url):
-        raise ValueError(f"{url!r} is not https://host:port")
-    return _with_port(url)
+    return parse_url(url, "https")
 
 
 def _nats_url(url: str) -> str:
-    if not _NATS_URL.fullmatch(url):
-        raise ValueError(f"{url!r} is not tls://host:port")
-    return _with_port(url)
-
-
-def _with_port(text: str) -> str:
-    """Return a text that ends in a port, if it is one that can be."""
-    port = int(text.rpartition(":")[2])
-    if port not in _PORTS:
-        raise ValueError(f"{text!r}: port {port} is not 1 to 65535")
-    return text
+    return parse_url(url, "tls", "nats")
 
 
 def read_text(path: Path, field: str) -> str:
@@ -104,21 +103,12 @@ def _at_least_one(urls: tuple[str, ...]) -> tuple[str, ...]:
     return urls
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    """Return the parts of ``host:port``.
-
-    Raises:
-        ValueError: It is not that, or the port is not 1 to 65535.
-    """
-    if not _ADDRESS.fullmatch(address) or not address.isascii():
-        raise ValueError(f"{address!r} is not host:port")
-    host, _, port = _with_port(address).rpartition(":")
-    return host, int(port)
-
-
 def _address(text: str) -> str:
-    host_and_port(text)
-    return text
+    return join_address(*split_address(text))
+
+
+def _seconds(value: object) -> float:
+    return parse_duration(value).total_seconds()
 
 
 ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
@@ -129,13 +119,40 @@ NatsUrl = Annotated[str, AfterValidator(_nats_url)]
 Address = Annotated[str, AfterValidator(_address)]
 """``host:port`` of one port of a server."""
 
+Host = Annotated[str, AfterValidator(parse_host)]
+"""An address to listen on, or a name; IPv6 without brackets."""
+
+IpAddress = Annotated[str, AfterValidator(parse_ip)]
+DnsName = Annotated[str, AfterValidator(parse_host)]
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+"""A duration: a number of seconds, or text such as ``90s`` or ``1h30m``."""
+
 ServiceName = Annotated[str, AfterValidator(parse_service)]
+ServerName = Annotated[str, AfterValidator(parse_replica)]
+"""``server_name`` of a message server; also the replica part of its leaf's common name."""
 
 
 class Section(BaseModel):
     """Base of every group: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: object, field: ValidationInfo) -> object:
+        return refuse_truth_value(cls, value, field)
+
+
+def refuse_truth_value(cls: type[BaseModel], value: object, field: ValidationInfo) -> object:
+    """Return ``value``, unless it is a truth value where a number or a text must be.
+
+    Raises:
+        ValueError: It is; a number would silently be 1 or 0.
+    """
+    wanted = cls.model_fields[field.field_name or ""].annotation
+    if isinstance(value, bool) and wanted is not bool:
+        raise ValueError(f"must not be {str(value).lower()}")
+    return value
 
 
 class IdentitySection(Section):
@@ -149,6 +166,11 @@ class IdentitySection(Section):
 
     trust_domain: Annotated[str, AfterValidator(parse_trust_domain)] = "securetransport.local"
     """Domain of the SPIFFE ids; the same in the whole deployment."""
+
+    @model_validator(mode="after")
+    def _fits_a_certificate(self) -> Self:
+        instance_id(self.service_id, self.instance)
+        return self
 
     @property
     def service_id(self) -> ServiceId:
@@ -213,7 +235,7 @@ class NatsSection(Section):
 class HealthSection(Section):
     """Where ``/livez``, ``/readyz`` and ``/metrics`` are served, without TLS."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address to listen on. Loopback, because the listener has no TLS."""
 
     port: Annotated[int, Field(ge=0, le=65535)]
@@ -226,8 +248,8 @@ class ProfileSection(Section):
     name: str = "test"
     """Name of a profile of ``securetransport.core.base.profile``: its constants are the base."""
 
-    overrides: dict[str, Annotated[float, Field(gt=0)]] = {}
-    """Field of the profile to its value in seconds, for example ``{ca_period = 60}``."""
+    overrides: dict[str, Seconds] = {}
+    """Field of the profile to its value, for example ``{ca_period = 60}`` or ``"1m"``."""
 
     def profile_value(self) -> Profile:
         """Return the profile with the overrides, checked.

@@ -29,7 +29,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, NoReturn, Self, cast
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -47,6 +54,7 @@ from securetransport.runtime.sections import (
     OpenBaoSection,
     PathsSection,
     ProfileSection,
+    refuse_truth_value,
 )
 
 CONFIG_FILE_VARIABLE: Final = "ST_CONFIG_FILE"
@@ -146,6 +154,11 @@ class AgentSettings(BaseSettings):
 
     stop_grace_seconds: float = Field(default=10.0, gt=0, le=300)
     """How long a stop may take; keep it below the process manager's patience."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: object, field: ValidationInfo) -> object:
+        return refuse_truth_value(cls, value, field)
 
     @model_validator(mode="after")
     def _check_profile(self) -> Self:

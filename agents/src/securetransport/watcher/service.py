@@ -19,6 +19,7 @@ from securetransport.core.base.errors import (
     MalformedMessageError,
     SecureTransportError,
 )
+from securetransport.core.base.values import split_address
 from securetransport.core.crypto.signing import SigningKey
 from securetransport.core.decisions import broker_health
 from securetransport.core.decisions.broker_health import PortSeen, ServerSeen
@@ -29,7 +30,6 @@ from securetransport.core.ports import Clock, Connection, Message, PortKind, Tls
 from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import AcceptedTrust
 from securetransport.runtime.logs import get_logger
-from securetransport.runtime.sections import host_and_port
 from securetransport.watcher import answers
 from securetransport.watcher.monitor import ServerMonitor
 from securetransport.watcher.refusals import RouteRefusals
@@ -176,7 +176,7 @@ class Watcher:
         )
 
     async def _port(self, address: str, kind: PortKind) -> PortSeen | None:
-        host, port = host_and_port(address)
+        host, port = split_address(address)
         result = await self._tls.probe(
             host, port, kind=kind, timeout_seconds=self._settings.probe_seconds
         )

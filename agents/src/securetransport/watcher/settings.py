@@ -6,14 +6,14 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from securetransport.runtime.sections import Address, NatsSection, Section
+from securetransport.runtime.sections import Address, NatsSection, Section, ServerName
 from securetransport.runtime.settings import AgentSettings
 
 
 class WatchedServer(Section):
     """One server to look at."""
 
-    name: str
+    name: ServerName
     """``server_name`` of its configuration."""
 
     client_address: Address

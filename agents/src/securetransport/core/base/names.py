@@ -32,6 +32,8 @@ _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-
 _MAX_LABEL = 40
 _MAX_DURABLE = 63
 _MAX_DOMAIN = 255
+MAX_COMMON_NAME = 64
+"""Of a certificate; X.509's own limit."""
 
 METADATA = ServiceId("metadata")
 KEEPER = ServiceId("keeper")
@@ -139,9 +141,13 @@ def instance_id(service: ServiceId, instance: str) -> InstanceId:
     """Return ``<service>/<instance>``.
 
     Raises:
-        ValueError: ``instance`` is not the name of one, see :func:`parse_replica`.
+        ValueError: ``instance`` is not the name of one, see :func:`parse_replica`, or both together
+            are longer than the common name of a certificate may be.
     """
-    return InstanceId(f"{service}/{parse_replica(instance)}")
+    text = f"{service}/{parse_replica(instance)}"
+    if len(text) > MAX_COMMON_NAME:
+        raise ValueError(f"instance {text!r} is longer than {MAX_COMMON_NAME} characters")
+    return InstanceId(text)
 
 
 def service_of(instance: InstanceId) -> ServiceId:

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import ConfigError, MalformedMessageError, SignatureError
 from securetransport.core.base.names import (
+    MAX_COMMON_NAME,
     Fingerprint,
     InstanceId,
     ServiceId,
@@ -33,7 +34,6 @@ from securetransport.core.base.names import (
 from securetransport.core.ports import TlsIdentity
 
 _ISSUER_NAME = re.compile(r"nats-int e(0|[1-9][0-9]{0,17}) [0-9a-f]{16}")
-_MAX_COMMON_NAME = 64  # ub-common-name of RFC 5280
 _PARSE_ERRORS = (
     ValueError,
     TypeError,
@@ -94,8 +94,8 @@ def make_csr(
     """
     if service_of(instance) != service:
         raise ConfigError([f"instance {instance!r} is not one of service {service!r}"])
-    if len(instance) > _MAX_COMMON_NAME:
-        raise ConfigError([f"instance {instance!r} is longer than {_MAX_COMMON_NAME} characters"])
+    if len(instance) > MAX_COMMON_NAME:
+        raise ConfigError([f"instance {instance!r} is longer than {MAX_COMMON_NAME} characters"])
     try:
         names: list[x509.GeneralName] = [
             x509.UniformResourceIdentifier(spiffe_id(trust_domain, service)),
