@@ -2,8 +2,9 @@
 PYTHON ?= python3
 ENV := .venv/bin
 
-# Whatever this terminal has: a locale that every Debian has, no proxy for what runs here, and the
-# configuration of this checkout even where others may write to it.
+# Whatever this terminal has: no settings of another Ansible or Python, a locale that every Debian has,
+# no proxy for what runs here, and the configuration of this checkout even where others may write to it.
+unexport $(filter-out PYTHON,$(filter ANSIBLE_% PYTHON%,$(.VARIABLES))) VIRTUAL_ENV
 export LC_ALL := C.UTF-8
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 comma := ,

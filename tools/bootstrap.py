@@ -8,6 +8,7 @@ matches, the script ends at once. Only the standard library is used, and only sy
 Python 3 can read, so that a wrong interpreter gets a sentence instead of a ``SyntaxError``.
 """
 
+import glob
 import hashlib
 import os
 import shutil
@@ -38,6 +39,20 @@ def stop(message):
 def version_text(version):
     """Return ``major.minor``."""
     return "%d.%d" % version[:2]
+
+
+def check_place(root=ROOT):
+    """Refuse a checkout whose path the tools that it is made with do not take.
+
+    Ansible finds its own plugins by patterns, so brackets and wildcards of its place hide them; a
+    virtual environment cannot lie in a path with a colon, and installers read ``#`` as the end.
+    """
+    unfit = sorted({letter for letter in root if letter in "[]*?:#{}" or letter < " "})
+    if unfit:
+        stop(
+            "%r: Ansible and pip do not work in a path with %s; move the checkout"
+            % (root, " ".join(map(repr, unfit)))
+        )
 
 
 def find_python(version=sys.version_info, executable=sys.executable):
@@ -101,6 +116,23 @@ def is_of_this_place():
         return VENV in file.read()
 
 
+def name_projects_without_this_place():
+    """Let site-packages name the projects by relative paths, which are ASCII.
+
+    Python reads these files in the encoding of the locale, and does not start at all where a letter
+    of the checkout's path is not in it.
+    """
+    for packages in glob.glob(os.path.join(glob.escape(VENV), "lib", "python*", "site-packages")):
+        for file in glob.glob(os.path.join(glob.escape(packages), "_editable_impl_*.pth")):
+            with open(file, "rb") as opened:
+                lines = opened.read().decode("utf-8").splitlines()
+            named = [
+                os.path.relpath(line, packages) if line.startswith(ROOT) else line for line in lines
+            ]
+            with open(file, "wb") as opened:
+                opened.write("".join(line + "\n" for line in named).encode("utf-8"))
+
+
 def make_environment(python):
     """Create the virtual environment, or take the one of this place, and install what is locked."""
     if not is_of_this_place():
@@ -125,6 +157,7 @@ def make_environment(python):
         print("bootstrap: no uv for this machine; pip does it, more slowly", flush=True)
     run([*pip, *wanted, locked], "installing requirements/dev.txt")
     run([*pip, *ours], "installing agents, examples and lab")
+    name_projects_without_this_place()
 
 
 def make_link_tree():
@@ -140,6 +173,7 @@ def make_link_tree():
 
 def main():
     """Make what is missing; end at once when nothing is."""
+    check_place()
     # An existing environment keeps its interpreter: `make` with another python3 changes nothing.
     present = stamp()
     if not present or present != digest(PYTHON):
