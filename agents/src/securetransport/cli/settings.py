@@ -59,8 +59,7 @@ def load_settings(path: Path) -> CliSettings:
         check_certificates(settings.openbao_ca_file, "openbao_ca_file")
         read_keys(settings.authority_keys_file, "authority_keys_file")
     except ValidationError as err:
-        lines = [f"{path}: {line}" for line in problem_lines(CliSettings, err)]
-        raise ConfigError(lines) from err
+        raise ConfigError(problem_lines(CliSettings, err, path)) from err
     except ConfigError as err:
         raise ConfigError([f"{path}: {line}" for line in err.problems]) from err
     return settings

@@ -38,6 +38,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -56,6 +57,7 @@ from securetransport.runtime.sections import (
     ProfileSection,
     refuse_truth_value,
 )
+from securetransport.runtime.toml_lines import line_of
 
 CONFIG_FILE_VARIABLE: Final = "ST_CONFIG_FILE"
 _DELIMITER: Final = "__"
@@ -209,26 +211,27 @@ class AgentSettings(BaseSettings):
             ConfigError: One line per wrong field, each with its dotted name.
         """
         arguments = parse_arguments(cls.AGENT, argv)
-        values = merged(_read_file(arguments), _read_environment(cls))
-        values = merged(values, arguments.values)
+        path = _file_of(arguments)
+        given = merged(_read_environment(cls), arguments.values)
+        values = merged(read_toml(*path) if path else {}, given)
         try:
             return cls(**values)
         except ValidationError as error:
-            raise ConfigError(problem_lines(cls, error)) from error
+            raise ConfigError(
+                problem_lines(cls, error, path[0] if path else None, given)
+            ) from error
 
     def to_text(self) -> str:
         """Return the merged configuration as JSON, secrets masked."""
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True)
 
 
-def _read_file(arguments: Arguments) -> dict[str, Any]:
-    path, origin = arguments.config, "--config"
-    if path is None:
-        text = os.environ.get(CONFIG_FILE_VARIABLE)
-        if not text:
-            return {}
-        path, origin = Path(text), CONFIG_FILE_VARIABLE
-    return read_toml(path, origin)
+def _file_of(arguments: Arguments) -> tuple[Path, str] | None:
+    """Return the TOML file and who named it."""
+    if arguments.config is not None:
+        return arguments.config, "--config"
+    text = os.environ.get(CONFIG_FILE_VARIABLE)
+    return (Path(text), CONFIG_FILE_VARIABLE) if text else None
 
 
 def read_toml(path: Path, origin: str, hint: str = "") -> dict[str, Any]:
@@ -293,11 +296,27 @@ def _dotted_names(fields: Mapping[str, FieldInfo], prefix: str = "") -> Iterator
             yield from _dotted_names(nested, f"{prefix}{name}.")
 
 
-def problem_lines(cls: type[BaseModel], error: ValidationError) -> list[str]:
-    """Return one line per wrong field, each with its dotted name."""
+def problem_lines(
+    cls: type[BaseModel],
+    error: ValidationError,
+    path: Path | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """Return one line per wrong field, each with its dotted name.
+
+    Args:
+        cls: What was to be made.
+        error: What was said.
+        path: The TOML file that most values come from; a line says where in it.
+        given: Values that came from elsewhere; what is wrong with those stands in no file.
+    """
+    text = _text_of(path)
     known = list(_dotted_names(cls.model_fields))
     lines: list[str] = []
-    for item in error.errors(include_url=False, include_context=True):
+    items = error.errors(include_url=False, include_context=True)
+    for item in items:
+        if item["type"] == "too_short" and any(_is_inside(other, item) for other in items):
+            continue  # what is wrong inside was left out of the count
         where = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             near = difflib.get_close_matches(where, known, n=1, cutoff=0.75)
@@ -307,7 +326,33 @@ def problem_lines(cls: type[BaseModel], error: ValidationError) -> list[str]:
             lines.append(f"{where}: is missing")
         else:
             cause = item.get("ctx", {}).get("error")
-            text = str(cause) if cause is not None else item["msg"]
-            text = text[:1].lower() + text[1:]
-            lines.append(f"{where}: {text}" if where else text)
+            reason = str(cause) if cause is not None else item["msg"]
+            reason = reason[:1].lower() + reason[1:]
+            lines.append(f"{where}: {reason}" if where else reason)
+        lines[-1] = _origin(path, text, item["loc"], given or {}) + lines[-1]
     return lines
+
+
+def _is_inside(inner: ErrorDetails, outer: ErrorDetails) -> bool:
+    place = outer["loc"]
+    return len(inner["loc"]) > len(place) and inner["loc"][: len(place)] == place
+
+
+def _text_of(path: Path | None) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path is not None else ""
+    except (OSError, UnicodeDecodeError):  # it was read a moment ago
+        return ""
+
+
+def _origin(
+    path: Path | None, text: str, place: Sequence[str | int], given: Mapping[str, Any]
+) -> str:
+    """Return ``file:line: `` of a value that stands in the file, nothing for another."""
+    value: Any = given
+    for part in place:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if path is None or (value is not None and place):
+        return ""
+    line = line_of(text, place)
+    return f"{path}:{line}: " if line is not None else f"{path}: "
