@@ -338,6 +338,14 @@ def _is_inside(inner: ErrorDetails, outer: ErrorDetails) -> bool:
     return len(inner["loc"]) > len(place) and inner["loc"][: len(place)] == place
 
 
+def _at(values: Any, part: str | int) -> Any:
+    """Return what stands at a key or a position; ``None`` for nothing."""
+    try:
+        return values[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
 def _text_of(path: Path | None) -> str:
     try:
         return path.read_text(encoding="utf-8") if path is not None else ""
@@ -351,7 +359,8 @@ def _origin(
     """Return ``file:line: `` of a value that stands in the file, nothing for another."""
     value: Any = given
     for part in place:
-        value = value.get(part) if isinstance(value, Mapping) else None
+        is_there = isinstance(value, Mapping | list | tuple)
+        value = _at(value, part) if is_there else None
     if path is None or (value is not None and place):
         return ""
     line = line_of(text, place)

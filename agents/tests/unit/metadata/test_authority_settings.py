@@ -16,5 +16,5 @@ def test_the_age_of_dead_letters_is_the_acls_matter(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         MetadataSettings.load(["--config", str(file)])
     (line,) = caught.value.problems
-    assert line.startswith("dead_letter_seconds: is gone, remove it")
+    assert line.startswith(f"{file}: dead_letter_seconds: is gone, remove it")
     assert "dead_letters.max_age_seconds" in line
