@@ -146,11 +146,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=30)
     parser.add_argument("--slice", default=":")
     parser.add_argument("--only", default="")
+    parser.add_argument("--again", action="store_true", help="also what has a result already")
     parser.add_argument("--limit-seconds", type=float, default=3600.0)
     parser.add_argument("--keep", action="store_true", help="leave the platform running")
     wanted = parser.parse_args()
-    deadline = time.monotonic() + wanted.limit_seconds
     platform = built()
+    deadline = time.monotonic() + wanted.limit_seconds
     scene = Scene(platform.state_dir, run_dir_of(platform.state_dir))
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
     rows = {row["fault"]: row for row in known}
@@ -160,6 +161,8 @@ def main() -> None:
         for fault in chosen(scene, wanted):
             if time.monotonic() > deadline:
                 break
+            if fault.name in rows and not wanted.again:
+                continue
             rows[fault.name] = try_one(platform, scene, fault)
             RESULTS.write_text(json.dumps([*rows.values()], indent=1), encoding="utf-8")
     finally:
