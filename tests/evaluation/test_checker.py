@@ -30,7 +30,7 @@ def sender(path: Path, attempts: list[str], acks: list[str]) -> Path:
 def reader(path: Path, effects: list[str], redelivered: int = 0) -> Path:
     db = open_ledger(path)
     for name in effects:
-        db.execute("INSERT INTO effects VALUES (?, 0, x'')", (name,))
+        db.execute("INSERT INTO effects (message_id, at, result) VALUES (?, 0, x'')", (name,))
         db.execute("INSERT INTO seen VALUES (?, 0, 1, 1)", (name,))
     for _ in range(redelivered):
         db.execute("INSERT INTO seen VALUES (?, 0, 1, 2)", (effects[0],))

@@ -124,7 +124,7 @@ def ledger(services: Path, name: str, *, effects: str = "", attempts: str = "") 
         db.execute("INSERT INTO attempts VALUES (?, ?, 10)", (message, topic))
         db.execute("INSERT INTO acks VALUES (?, 11, 1, 0)", (message,))
     for message in effects.split():
-        db.execute("INSERT INTO effects VALUES (?, 12, x'')", (message,))
+        db.execute("INSERT INTO effects (message_id, at, result) VALUES (?, 12, x'')", (message,))
     for number, message in enumerate(effects.split()):
         row = (message, 12.0 + number, number, f"key {number}")
         db.execute("INSERT INTO received_keys VALUES (?, ?, ?, ?)", row)

@@ -151,6 +151,7 @@ class MessageClient:
         done = await self.ledger.once(
             header.message_id,
             effect,
+            signer=header.signer,
             sequence=delivery.sequence,
             deliveries=delivery.deliveries,
         )

@@ -1,11 +1,13 @@
 """The ledger: what was tried, acknowledged, seen and done, so that a loss or a repeat shows.
 
-One SQLite file in WAL mode per process. Rules:
+One SQLite file in WAL mode for each process, or one for several replicas of a service on one
+machine: then what happened for one of them happened for all. Rules:
 
 1. An attempt is committed before its publish; a receipt after it. So there is no acknowledged
    message without an attempt, whatever is killed when.
 2. An effect and its result are one row in one transaction: after a crash it is there or it is not.
-   The message id is its primary key, so it happens once; a repeat gets the first result back.
+   Signer and message id are its key, so it happens once in each ledger, and nobody takes the id of
+   another's message; a repeat gets the first result back.
 3. Rows are never changed or removed while a run lasts: triggers refuse it.
 4. Many small writes share one commit (group commit); a caller goes on when its own is in it.
 
@@ -37,8 +39,24 @@ CREATE TABLE IF NOT EXISTS seen (
   message_id TEXT NOT NULL, at REAL NOT NULL, sequence INTEGER NOT NULL,
   deliveries INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS effects (
-  message_id TEXT PRIMARY KEY, at REAL NOT NULL, result BLOB NOT NULL) WITHOUT ROWID;
+  message_id TEXT NOT NULL, at REAL NOT NULL, result BLOB NOT NULL, signer TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (signer, message_id)) WITHOUT ROWID;
 """
+# Effects of an earlier version have no signer; they count for every one.
+_KEYED_BY_ID: Final = """
+BEGIN IMMEDIATE;
+DROP TRIGGER IF EXISTS effects_update;
+DROP TRIGGER IF EXISTS effects_delete;
+ALTER TABLE effects RENAME TO effects_by_id;
+CREATE TABLE effects (
+  message_id TEXT NOT NULL, at REAL NOT NULL, result BLOB NOT NULL, signer TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (signer, message_id)) WITHOUT ROWID;
+INSERT INTO effects (message_id, at, result) SELECT message_id, at, result FROM effects_by_id;
+DROP TABLE effects_by_id;
+COMMIT;
+"""
+_BUSY_SECONDS: Final = 10.0
+"""How long one process waits for another that writes the same file."""
 _APPEND_ONLY: Final = ("attempts", "acks", "seen", "effects")
 _MAX_GROUP: Final = 256
 
@@ -95,14 +113,19 @@ def open_ledger(path: Path, tables: Iterable[LedgerTable] = ()) -> sqlite3.Conne
         SecureTransportError: The file cannot be opened as a ledger.
     """
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA cache_size=-2048")
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(effects)")]
+        if columns and "signer" not in columns:
+            connection.executescript(_KEYED_BY_ID)
         connection.executescript(_TABLES)
         own = {table.name: table.columns for table in tables}
-        for name, columns in own.items():
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) WITHOUT ROWID")
+        for name, definition in own.items():
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({definition}) WITHOUT ROWID")
         for table in (*_APPEND_ONLY, *own):
             for verb in ("UPDATE", "DELETE"):
                 connection.execute(
@@ -153,6 +176,7 @@ class Ledger:
         message_id: str,
         effect: Callable[[sqlite3.Connection], bytes],
         *,
+        signer: str = "",
         sequence: int = 0,
         deliveries: int = 1,
     ) -> Effect:
@@ -161,6 +185,7 @@ class Ledger:
         Args:
             message_id: Of the message that asks for the effect.
             effect: Runs in the ledger's thread, inside the transaction; quick, no I/O of its own.
+            signer: Who signed that message; ids of one signer are not those of another.
             sequence: The message's number in its stream, for the record of what was seen.
             deliveries: How often it was delivered.
 
@@ -172,12 +197,14 @@ class Ledger:
         def work(db: sqlite3.Connection) -> Effect:
             db.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", seen)
             row = db.execute(
-                "SELECT result FROM effects WHERE message_id = ?", (message_id,)
+                "SELECT result FROM effects WHERE message_id = ? AND signer IN (?, '')",
+                (message_id, signer),
             ).fetchone()
             if row is not None:
                 return Effect(bytes(row[0]), is_first=False)
             result = effect(db)
-            db.execute("INSERT INTO effects VALUES (?, ?, ?)", (message_id, seen[1], result))
+            row = (message_id, seen[1], result, signer)
+            db.execute("INSERT INTO effects VALUES (?, ?, ?, ?)", row)
             return Effect(result, is_first=True)
 
         found = await self._submit(work)

@@ -31,7 +31,10 @@ class LedgerSection(Section):
     """The record of what was sent and done, by which losses are found."""
 
     file: Path | None = None
-    """SQLite file; ``None`` puts ``ledger.db`` into ``paths.state_dir``."""
+    """SQLite file; ``None`` puts ``ledger.db`` into ``paths.state_dir``.
+
+    Replicas on one machine that name the same file have their effects once for all of them.
+    """
 
 
 class ServiceSettings(AgentSettings):

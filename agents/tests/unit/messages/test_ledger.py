@@ -144,3 +144,76 @@ async def test_table_of_a_service_is_written_with_the_effect_and_append_only(
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         db.execute("DELETE FROM greetings")
     db.close()
+
+
+async def test_id_of_one_signer_is_not_that_of_another(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db", SystemClock())
+    first = await ledger.once("a", lambda _: b"hostile", signer="stranger")
+    second = await ledger.once("a", lambda _: b"honest", signer="gatekeeper")
+    again = await ledger.once("a", lambda _: b"more", signer="gatekeeper")
+    await ledger.close()
+    assert (first.is_first, second.is_first, second.result) == (True, True, b"honest")
+    assert (again.is_first, again.result) == (False, b"honest")
+
+
+async def test_effects_of_an_earlier_version_count_for_every_signer(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    db = sqlite3.connect(path)
+    db.executescript(
+        """
+        CREATE TABLE effects (message_id TEXT PRIMARY KEY, at REAL NOT NULL, result BLOB NOT NULL)
+          WITHOUT ROWID;
+        CREATE TRIGGER effects_delete BEFORE DELETE ON effects
+          BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+        INSERT INTO effects VALUES ('a', 1.0, x'6f6c64');
+        """
+    )
+    db.close()
+    for _ in range(2):
+        ledger = Ledger(path, SystemClock())
+        again = await ledger.once("a", lambda _: b"new", signer="gatekeeper")
+        fresh = await ledger.once("b", lambda _: b"new", signer="gatekeeper")
+        await ledger.close()
+        assert (again.is_first, again.result) == (False, b"old")
+        assert fresh.result == b"new"
+
+
+REPLICA = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from securetransport.adapters.system import SystemClock
+from securetransport.messages.ledger import Ledger
+
+async def main() -> None:
+    ledger = Ledger(Path(sys.argv[1]), SystemClock())
+    firsts = 0
+    for number in range(int(sys.argv[2])):
+        done = await ledger.once(f"m-{number}", lambda _: sys.argv[3].encode(), signer="gatekeeper")
+        firsts += done.is_first
+        if sys.argv[3] == "killed" and number == 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+    print(firsts)
+
+asyncio.run(main())
+"""
+
+
+def test_two_replicas_with_one_ledger_have_each_effect_once_whoever_is_killed(
+    tmp_path: Path,
+) -> None:
+    path, count = str(tmp_path / "ledger.db"), "200"
+    replicas = [
+        subprocess.Popen(
+            [sys.executable, "-c", REPLICA, path, count, name], stdout=subprocess.PIPE, text=True
+        )
+        for name in ("killed", "second", "third")
+    ]
+    firsts = [replica.communicate(timeout=60)[0].strip() for replica in replicas]
+    assert replicas[0].returncode == -signal.SIGKILL
+    db = sqlite3.connect(path)
+    by = dict(
+        db.execute("SELECT CAST(result AS TEXT), count(*) FROM effects GROUP BY 1").fetchall()
+    )
+    db.close()
+    assert sum(by.values()) == 200
+    assert [int(firsts[1]), int(firsts[2])] == [by.get("second", 0), by.get("third", 0)]
