@@ -370,8 +370,12 @@ async def test_authority_answers_a_request_and_writes_to_no_inbox_unasked(join: 
     async def answer(message: Any) -> None:
         await authority.publish(message.reply, b"sealed")
 
-    await authority.subscribe(names.SUBJECT_KEY_EXCHANGE, answer)
-    assert (await member.request(names.SUBJECT_KEY_EXCHANGE, b"please")).data == b"sealed"
+    await authority.subscribe(f"{names.SUBJECT_KEY_EXCHANGE}.*", answer)
+    own = names.subject_key_exchange(ServiceId("gatekeeper"))
+    assert (await member.request(own, b"please")).data == b"sealed"
+    for other in (names.SUBJECT_KEY_EXCHANGE, names.subject_key_exchange(names.WATCHER)):
+        with pytest.raises(PermissionDeniedError):
+            await member.request(other, b"please")
     with pytest.raises(PermissionDeniedError):
         await authority.request("_INBOX.gatekeeper.x", b"unasked")
 

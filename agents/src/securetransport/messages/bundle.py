@@ -235,7 +235,7 @@ class BundleClient:
             )
         )
         answer = await self._connection().request(
-            names.SUBJECT_KEY_EXCHANGE, signed, timeout=_REQUEST_SECONDS
+            names.subject_key_exchange(self._service), signed, timeout=_REQUEST_SECONDS
         )
         if answer.data.startswith(b"{"):
             raise _refusal(answer.data)

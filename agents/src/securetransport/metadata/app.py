@@ -148,6 +148,7 @@ class Metadata:
                 "announce": lambda: self._every(
                     "announce", _KEYS_ROUND, self._bus.round, self._announcing
                 ),
+                "exchange": self._bus.serve_requests,
                 **self.session.tasks(),
             },
             ready=self._not_ready,

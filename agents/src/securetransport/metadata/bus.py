@@ -26,6 +26,7 @@ from securetransport.metadata.evidence import EvidenceStore
 from securetransport.metadata.exchange import KeyExchange, refusal
 from securetransport.metadata.keys import KeyRotation
 from securetransport.metadata.policy import PolicyKeeper
+from securetransport.metadata.requests import FairRequests
 from securetransport.metadata.rotation_log import RotationLog
 from securetransport.metadata.status import status
 from securetransport.metadata.telemetry import MetadataMetrics
@@ -60,6 +61,7 @@ class AuthorityBus:
         self._policy = policy
         self._rotation_log = rotation_log
         self._metrics = metrics
+        self._requests = FairRequests(clock, lambda: metrics.answered("over_quota"))
         self._connection: Connection | None = None
         self._answering: list[Subscription] = []
         self._announced: dict[Subject, Version] = {}
@@ -112,7 +114,7 @@ class AuthorityBus:
         """Listen to requests that only the acting instance can answer, while this one acts."""
         if self._ca.is_holder and not self._answering:
             for subject, handler in (
-                (names.SUBJECT_KEY_EXCHANGE, self._on_key_request),
+                (f"{names.SUBJECT_KEY_EXCHANGE}.*", self._on_key_request),
                 (names.SUBJECT_STATUS, self._on_status),
             ):
                 heard = await connection.subscribe(subject, handler, queue=_QUEUE)
@@ -159,7 +161,15 @@ class AuthorityBus:
             self._log.info("server_report_refused", reason=str(err))
 
     async def _on_key_request(self, message: Message) -> None:
-        await self._reply(message, await self._exchange.answer(message.data))
+        """Take a request in; cheap, since it comes before anything is known of who asks."""
+        writer = message.subject.rpartition(".")[2]
+        self._requests.offer(writer, message)
+
+    async def serve_requests(self) -> None:
+        """Answer the requests for bundles, one after the other, for ever."""
+        while True:
+            message = await self._requests.take()
+            await self._reply(message, await self._exchange.answer(message.data))
 
     async def _on_directory(self, message: Message) -> None:
         await self._reply(message, await self._exchange.directory_entry(message.data))

@@ -44,7 +44,7 @@ _MAX_NONCES = 2_000
 
 
 class KeyExchange:
-    """Serves ``metadata.key-exchange.metadata`` and ``metadata.directory.key``."""
+    """Serves ``metadata.key-exchange.metadata.*`` and ``metadata.directory.key``."""
 
     def __init__(  # noqa: PLR0913  # one argument per collaborator, all made in app.py
         self,

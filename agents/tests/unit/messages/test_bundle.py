@@ -57,7 +57,7 @@ class ExchangeDesk:
         key = names.service_transit_key(self.bench.sender.service)
         self.bundle = await authority.store.transit_decrypt(key, str(entry.value["ciphertext"]))
         connection = await self.bench.bus.join("metadata")
-        await connection.subscribe(names.SUBJECT_KEY_EXCHANGE, self._answer)
+        await connection.subscribe(f"{names.SUBJECT_KEY_EXCHANGE}.*", self._answer)
         asking = self.bench.sender.connection
         assert asking is not None
         self.bench.sender.bundle._connection = lambda: asking

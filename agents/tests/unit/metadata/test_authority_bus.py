@@ -200,7 +200,11 @@ async def test_directory_entries_and_bundles_are_answered(desk: Desk, station: S
         requested_at=desk.clock.now(),
     )
     data = member.signed(DocumentKind.KEY_REQUEST, request)
-    answer = await connection.request(names.SUBJECT_KEY_EXCHANGE, data, timeout=1)
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(station.authority.serve_requests())
+        own = names.subject_key_exchange(ServiceId("gatekeeper"))
+        answer = await connection.request(own, data, timeout=1)
+        serving.cancel()
     assert documents.decode(answer.data).kind is DocumentKind.SEALED_BUNDLE
 
 

@@ -46,7 +46,6 @@ def probe_subjects(acl: Acl) -> tuple[str, ...]:
     identities = sorted({*bus_rights(acl), names.KEEPER, names.NATS_SERVER, names.PROBE})
     found: set[str] = {
         *ANNOUNCED,
-        names.SUBJECT_KEY_EXCHANGE,
         names.SUBJECT_DIRECTORY,
         names.SUBJECT_STATUS,
         names.SUBJECT_SERVER_REPORT,
@@ -63,6 +62,7 @@ def probe_subjects(acl: Acl) -> tuple[str, ...]:
         found.add(f"{names.inbox_prefix(identity)}.x")
         found.add(f"metadata.attest.{identity}.{_REPLICA}")
         found.add(str(names.subject_bundle_push(identity)))
+        found.add(str(names.subject_key_exchange(identity)))
     streams = {
         *acl.streams,
         names.STREAM_ATTESTATIONS,

@@ -112,7 +112,7 @@ def member_rights(
         publish=(
             *publish,
             attestation(service),
-            Grant(names.SUBJECT_KEY_EXCHANGE, "asks for its bundle"),
+            Grant(names.subject_key_exchange(service), "asks for its bundle"),
             Grant(names.SUBJECT_DIRECTORY, "asks for verify keys"),
             *(_newest(subject) for subject in ANNOUNCED),
         ),
@@ -157,7 +157,7 @@ def _metadata() -> BusRights:
         subscribe=(
             inbox(names.METADATA),
             Grant("metadata.attest.>", "collects attestations"),
-            Grant(names.SUBJECT_KEY_EXCHANGE, "answers requests for bundles"),
+            Grant(f"{names.SUBJECT_KEY_EXCHANGE}.*", "answers requests for bundles"),
             Grant(names.SUBJECT_DIRECTORY, "answers requests for verify keys"),
             Grant("metadata.admin.>", "answers people"),
             Grant(names.SUBJECT_SERVER_REPORT, "reads the watcher's reports"),

@@ -251,6 +251,11 @@ def subject_attestation(instance: InstanceId) -> Subject:
     return Subject(f"metadata.attest.{service_of(instance)}.{replica_of(instance)}")
 
 
+def subject_key_exchange(service: ServiceId) -> Subject:
+    """Return where a service asks for its bundle; nobody else may publish there."""
+    return Subject(f"{SUBJECT_KEY_EXCHANGE}.{service}")
+
+
 def subject_bundle_push(service: ServiceId) -> Subject:
     """Return where a service is told that its bundle changed."""
     return Subject(f"metadata.bundle-push.{service}")
