@@ -283,5 +283,7 @@ async def test_pull_of_a_durable_that_is_made_later_begins_then(bench: Bench) ->
     pulling = asyncio.ensure_future(pull.next())
     await asyncio.sleep(0.3)
     assert not pulling.done()
+    assert pull.problem == "the durable is not there"
     await bench.durable()
     assert (await within(5, pulling)).data == b"x"
+    assert pull.problem is None

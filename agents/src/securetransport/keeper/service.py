@@ -54,6 +54,7 @@ from securetransport.keeper.settings import KeeperSettings
 from securetransport.keeper.statements import ServerOrder, Statements
 from securetransport.keeper.step_backoff import StepBackoff
 from securetransport.keeper.telemetry import KeeperTelemetry
+from securetransport.runtime.health import Remark
 from securetransport.runtime.logs import get_logger
 
 _MOST_STEPS: Final = 16  # a round that needs more has a bug; the next one goes on anyway
@@ -140,16 +141,24 @@ class Keeper:
 
     def not_ready_reasons(self) -> list[str]:
         """Return what is not in force, and since when OpenBao is away."""
-        reasons = []
+        reasons: list[str] = []
+        kind: type[str]
         if self._away_since is not None:
             seconds = self._clock.monotonic() - self._away_since
             left = self._leaf.facts.not_after - self._clock.now() if self._leaf else timedelta(0)
+            kind = Remark if left > timedelta(0) else str  # its server goes on until then
             reasons.append(
-                f"OpenBao has not answered for {seconds:.0f} s;"
-                f" the server leaf lasts {max(left.total_seconds(), 0):.0f} s more"
+                kind(
+                    f"OpenBao has not answered for {seconds:.0f} s;"
+                    f" the server leaf lasts {max(left.total_seconds(), 0):.0f} s more"
+                )
             )
         if self._waits_for is not None:
-            reasons.append(f"waits for {self._waits_for}")
+            is_served = self._generation is not None and self._server.view.serves(
+                self._generation.facts
+            )
+            kind = Remark if is_served else str
+            reasons.append(kind(f"waits for {self._waits_for}"))
         return reasons
 
     async def round(self) -> None:

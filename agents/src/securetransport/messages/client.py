@@ -191,6 +191,8 @@ class MessageClient:
             *self._sender_keys.not_ready_reasons(),
             *self._parking.not_ready_reasons(),
         ]
+        for consumer in self._consumers.values():
+            reasons += consumer.not_ready_reasons()
         return list(dict.fromkeys(reasons))
 
     async def drain(self) -> None:

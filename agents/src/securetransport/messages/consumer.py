@@ -150,6 +150,7 @@ class Consumer:
         self._loop: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
         self._is_stopping = False
+        self._problem: str | None = None
         self._log = get_logger(topic=topic)
 
     async def follow(self, connection: Connection) -> None:
@@ -161,6 +162,11 @@ class Consumer:
         self._moved.clear()
         self._wakeup.wake()
         await self._moved.wait()
+
+    def not_ready_reasons(self) -> list[str]:
+        """Return why no message can come, once it was tried."""
+        problem = self._active.problem if self._active is not None else self._problem
+        return [f"cannot pull {self._topic}: {problem}"] if problem else []
 
     async def stop(self) -> None:
         """Pull nothing new, and finish what was delivered."""
@@ -205,6 +211,7 @@ class Consumer:
             return  # no bundle yet, or the connection just broke: the next round tries again
         except SecureTransportError as error:
             self._log.warning("cannot_consume", kind=type(error).__name__, error=str(error))
+            self._problem = error.message
             return
         self._active, self._pulled_from = pull, connection
         self._loop = group.create_task(self._consume(group, pull, connection))

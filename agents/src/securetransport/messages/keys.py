@@ -46,6 +46,7 @@ from securetransport.core.trust.opening import Acceptance, Refusal, refusal_code
 from securetransport.member.enrolment import SigningKeys
 from securetransport.messages.bundle import BundleClient
 from securetransport.messages.directory import DirectoryClient
+from securetransport.runtime.health import Remark
 from securetransport.runtime.logs import get_logger
 
 _PAUSE_SECONDS: Final = 1.0
@@ -185,7 +186,7 @@ class SenderKeys:
         bundle = self._bundle.bundle
         topics = [rule.topic for rule in bundle.rules] if bundle is not None else []
         missing = self._bundle.topic_keys.missing(topics, self._clock.now())
-        reasons += [f"no key of this epoch for topic {topic}" for topic in missing]
+        reasons += [Remark(f"no key of this epoch for topic {topic}") for topic in missing]
         return list(dict.fromkeys(reasons))
 
     # --- what is judged ----------------------------------------------------------------------

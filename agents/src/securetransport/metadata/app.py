@@ -28,6 +28,7 @@ from securetransport.metadata.rotation_log import RotationLog
 from securetransport.metadata.settings import MetadataSettings
 from securetransport.metadata.telemetry import MetadataMetrics
 from securetransport.runtime import supervisor
+from securetransport.runtime.health import Remark
 from securetransport.runtime.main import App
 from securetransport.runtime.metrics import LoopMetrics, StoreMetrics
 from securetransport.runtime.sections import read_keys
@@ -202,7 +203,9 @@ class Metadata:
             reasons.append("the broker policy was not published yet")
         if self._ca.is_holder and self._keys.directory is None:
             reasons.append("the directory was not published yet")
-        reasons += [f"too large for the bus: {what}" for what in sorted(self._keys.too_large)]
+        reasons += [
+            Remark(f"too large for the bus: {what}") for what in sorted(self._keys.too_large)
+        ]
         return reasons
 
     async def _drain(self) -> None:

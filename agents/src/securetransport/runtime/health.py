@@ -1,4 +1,9 @@
-"""``/livez``, ``/readyz`` and ``/metrics`` of one process on one small listener.
+"""``/livez``, ``/servez``, ``/readyz`` and ``/metrics`` of one process on one small listener.
+
+``/readyz`` says whether all is as it should be, for people; ``/servez`` whether the process can do
+its work now, for whoever sends it work or starts the next one. A reason that is a :class:`Remark`
+is of the first kind only: something is missing that will be needed, or help is not there, and work
+goes on meanwhile. Every other reason is an answer to both.
 
 Answers are computed at most once per ``CACHE_SECONDS``, so a probe that comes too often costs
 nothing. ``/readyz`` answers 503 with one line per reason while there is any. The listener is for
@@ -17,6 +22,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from securetransport.core.base.errors import ConfigError
 
 CACHE_SECONDS: Final = 0.25
+
+
+class Remark(str):
+    """A reason not to be ready that keeps nobody from being served."""
+
+    __slots__ = ()
 
 
 class HealthServer:
@@ -59,6 +70,7 @@ class HealthServer:
         """
         application = web.Application()
         application.router.add_get("/livez", self._livez)
+        application.router.add_get("/servez", self._servez)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
         runner = web.AppRunner(application, access_log=None)
@@ -97,15 +109,21 @@ class HealthServer:
         return web.Response(status=status, body=body, content_type="text/plain")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        def make() -> tuple[int, bytes]:
-            reasons = self.ready()
-            if not reasons:
-                return 200, b"ok\n"
-            return 503, ("\n".join(reasons) + "\n").encode()
+        status, body = self._cached("ready", lambda: _said(self.ready()))
+        return web.Response(status=status, body=body, content_type="text/plain")
 
-        status, body = self._cached("ready", make)
+    async def _servez(self, _request: web.Request) -> web.Response:
+        def make() -> tuple[int, bytes]:
+            return _said([reason for reason in self.ready() if not isinstance(reason, Remark)])
+
+        status, body = self._cached("serve", make)
         return web.Response(status=status, body=body, content_type="text/plain")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         _status, body = self._cached("metrics", lambda: (200, generate_latest(self.registry)))
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _said(reasons: list[str]) -> tuple[int, bytes]:
+    """Return status and body of an answer."""
+    return (503, ("\n".join(reasons) + "\n").encode()) if reasons else (200, b"ok\n")

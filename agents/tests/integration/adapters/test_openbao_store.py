@@ -325,18 +325,9 @@ async def test_silent_node_costs_one_timeout(nodes: MakeStore) -> None:
     await asyncio.sleep(0.7)  # let the slow handler end before its server is closed
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        pytest.param("9" * 5000, id="digits"),
-        pytest.param("[" * 2000 + "]" * 2000, id="nested"),
-    ],
-)
-async def test_stored_value_that_cannot_be_read_is_an_error_of_ours(
-    bao: OpenBao, value: str
-) -> None:
+async def test_stored_value_that_cannot_be_read_is_an_error_of_ours(bao: OpenBao) -> None:
     """Whoever may write one entry may write this; OpenBao takes it, and gives it back as it is."""
-    path = f"junk/{len(value)}"
+    value, path = "[" * 2000 + "]" * 2000, "junk/nested"
     token = bao.admin_token_file.read_text().strip()
     context = ssl.create_default_context(cafile=str(bao.ca_file))
     request = urllib.request.Request(  # noqa: S310  # a fixed scheme

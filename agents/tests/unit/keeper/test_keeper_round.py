@@ -14,6 +14,7 @@ from securetransport.core.base.errors import SecretStoreUnavailableError, Secure
 from securetransport.core.crypto import signing
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.trust_bundle import TrustBundle
+from securetransport.runtime.health import Remark
 from securetransport.testing import ProcessDied
 from trust_scene import bundle, issuer_names, issuer_of
 
@@ -283,6 +284,7 @@ async def test_openbao_away_is_said_with_the_life_left_and_files_are_repaired_me
     await bench.later(1)
     await bench.later(9)
     assert "OpenBao has not answered for 9 s; the server leaf lasts 35" in bench.waits()
+    assert all(isinstance(why, Remark) for why in bench.keeper.not_ready_reasons()), "it serves"
     bench.files.write(MANAGED / "tls.key", b"garbage")
     await bench.later(1)
     assert b"PRIVATE KEY" in (bench.files.read(MANAGED / "tls.key") or b"")

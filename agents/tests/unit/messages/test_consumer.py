@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from message_bench import DURABLE, HANDLED, REFUSED, STREAM, MessageBench
 
-from securetransport.core.acl import load_acl
+from securetransport.core.acl import compile_consumers, load_acl
 from securetransport.core.acl.compile.streams import ACK_WAIT
 from securetransport.core.base.errors import MalformedMessageError, TransientError
 from securetransport.core.base.names import KV_DIRECTORY, ServiceId
@@ -403,3 +403,24 @@ async def test_bundle_without_the_right_pulls_nothing_and_ends_nothing(
     await asyncio.sleep(3)
     assert bench.handled == []
     assert await bench.authority.store.kv_get(KV_DIRECTORY) is not None
+
+
+async def test_durable_that_is_gone_is_a_reason_not_to_be_ready_until_it_is_back(
+    bench: MessageBench,
+) -> None:
+    """E11: a stream was renamed, nothing came for 87 s, and every process said it was ready."""
+    await bench.consume()
+    await bench.send()
+    await asyncio.sleep(1)
+    assert bench.consumer is not None
+    assert bench.consumer.not_ready_reasons() == []
+    admin = await bench.bus.join("admin")
+    await admin.request(f"$JS.API.CONSUMER.DELETE.{STREAM}.{DURABLE}", b"", timeout=1)
+    await asyncio.sleep(5)
+    assert bench.consumer.not_ready_reasons() == [f"cannot pull {TOPIC}: the durable is not there"]
+    for body in compile_consumers(bench.authority.acl, replicas=1):
+        bench.bus.add_durable(body["stream_name"], body["config"])
+    await bench.send()
+    await asyncio.sleep(5)
+    assert bench.consumer.not_ready_reasons() == []
+    assert len(bench.handled) == 2

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from securetransport.core.base.errors import ConfigError
-from securetransport.runtime.health import CACHE_SECONDS, HealthServer
+from securetransport.runtime.health import CACHE_SECONDS, HealthServer, Remark
 from securetransport.runtime.metrics import LoopMetrics, new_registry
 from securetransport.runtime.supervisor import Wakeup
 
@@ -26,6 +26,21 @@ async def test_ready_lists_reasons_until_there_are_none() -> None:
         reasons.clear()
         await Wakeup().wait(CACHE_SECONDS)
         assert await get(server, "/readyz") == (200, "ok\n")
+    finally:
+        await server.stop()
+
+
+async def test_a_remark_is_no_reason_not_to_be_served() -> None:
+    """E12: a pod that does its work is not taken away because something will be missing later."""
+    reasons: list[str] = [Remark("no key of this epoch for topic a.b")]
+    server = HealthServer("127.0.0.1", 0, new_registry("demo"), lambda: True, lambda: reasons)
+    await server.start()
+    try:
+        assert await get(server, "/readyz") == (503, "no key of this epoch for topic a.b\n")
+        assert await get(server, "/servez") == (200, "ok\n")
+        reasons.append("cannot pull a.b: the durable is not there")
+        await Wakeup().wait(CACHE_SECONDS)
+        assert await get(server, "/servez") == (503, "cannot pull a.b: the durable is not there\n")
     finally:
         await server.stop()
 

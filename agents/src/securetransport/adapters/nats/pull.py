@@ -74,6 +74,7 @@ class NatsPull:
         self._is_stopping = False
         self._is_over = False
         self._subscription: Subscription | None = None
+        self._problem: str | None = None
 
     async def start(self) -> None:
         """Subscribe the inbox."""
@@ -83,6 +84,11 @@ class NatsPull:
     def is_over(self) -> bool:
         """Whether :meth:`next` will return nothing more."""
         return self._is_over
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can come at present, ``None`` while the durable answers."""
+        return self._problem
 
     @property
     def waiting(self) -> int:
@@ -172,6 +178,7 @@ class NatsPull:
         self._last_sign = loop.time()
         denied = self._answers.take_refusal(self._subject)
         if denied is not None:
+            self._problem = "the server refuses it"
             raise PermissionDeniedError(denied, subject=self._subject)
         try:
             reply = f"{self._inbox}.{token}"
@@ -183,6 +190,8 @@ class NatsPull:
     async def _receive(self, message: Message) -> None:
         self._last_sign = asyncio.get_running_loop().time()
         status = message.headers.get("Status")
+        if status != _NO_RESPONDERS:
+            self._problem = None
         if status is None or message.data or message.reply.startswith("$JS.ACK."):
             self._count_delivery()
             await self._queue.put(message)
@@ -205,6 +214,7 @@ class NatsPull:
         text = message.headers.get("Description", "").lower()
         now = asyncio.get_running_loop().time()
         if status == _NO_RESPONDERS or "consumer deleted" in text:
+            self._problem = "the durable is not there"
             self._resume_at = now + _MISSING_RETRY_SECONDS
         elif status == _CONFLICT:
             self._resume_at = now + _RETRY_SECONDS

@@ -265,6 +265,11 @@ class PullSubscription(Protocol):
         """
         ...
 
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can come at present, ``None`` while the durable answers."""
+        ...
+
     def stop(self) -> None:
         """Ask for nothing new; :meth:`next` returns ``None`` after the last message."""
         ...
