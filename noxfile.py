@@ -327,6 +327,12 @@ def check_score(session: Session) -> None:
     run(session, "python", str(ROOT / "tests" / "check_score" / "score.py"), *session.posargs)
 
 
+@gate("cut-off", 2400, default=False)
+def cut_off(session: Session) -> None:
+    """A member cut off, every way, under load, and healed: `-- --rows token-file,bus-gone`."""
+    pytest(session, "cut-off", "-p", "no:xdist", *present(session, "agents/tests/cut_off"))
+
+
 @gate("installed", 300, default=False)
 def installed(session: Session) -> None:
     """The collection from its tarball beside the wheel, alone; each supported ansible-core."""

@@ -146,11 +146,20 @@ class Stage:
     acl: Acl = field(default_factory=lambda: load_acl(ACL_TEXT))
     members: dict[str, Member] = field(default_factory=dict)
     nats: list[Process] = field(default_factory=list)
+    openbao_of: dict[str, str] = field(default_factory=dict)  # a service's own way to OpenBao
+
+    def __post_init__(self) -> None:
+        self.bao = OpenBao(self.directory / "bao")
+
+    def start_openbao(self) -> None:
+        """Start OpenBao with the roles, keys and the signed ACL of a platform."""
+        self.bao.start()
+        self._prepare_openbao()
 
     def start(self) -> None:
         """Start everything, in the order of a start from nothing."""
-        self.bao = OpenBao(self.directory / "bao").start()
-        self._prepare_openbao()
+        if not self.bao.processes:
+            self.start_openbao()
         count = self.servers
         ports = free_ports(3 * count + 4)
         self.client_ports, self.route_ports = ports[:count], ports[count : 2 * count]
@@ -192,6 +201,18 @@ class Stage:
     def document(self, path: str) -> bytes:
         value = self.bao.call("GET", f"secret/data/{path}")["data"]["data"]
         return base64.b64decode(value["document"])
+
+    def put_document(self, path: str, data: bytes) -> None:
+        """Write a document as nobody but an administrator can."""
+        cas = self.bao.call("GET", f"secret/metadata/{path}")["data"]["current_version"]
+        value = {"document": base64.b64encode(data).decode()}
+        body = {"data": value, "options": {"cas": cas}}
+        self.bao.call("POST", f"secret/data/{path}", body)
+
+    def set_rate(self, rate: float) -> None:
+        """Tell the gatekeeper how many requests a second to send; 0 for none."""
+        text = json.dumps({"rate": rate, "stop": rate == 0})
+        (self.directory / "load.json").write_text(text)
 
     # --- OpenBao -----------------------------------------------------------------------------
 
@@ -321,7 +342,9 @@ tls {{
                 "trust_domain": TRUST_DOMAIN,
             },
             "openbao": {
-                "addresses": list(self.bao.addresses),
+                "addresses": [self.openbao_of[service]]
+                if service in self.openbao_of
+                else list(self.bao.addresses),
                 "ca_file": str(self.bao.ca_file),
                 "token_file": str(self.bao.token_file(self.policies[service])),
             },
