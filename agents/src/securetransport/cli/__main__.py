@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from securetransport.cli import acl, view
+from securetransport.cli import acl, dlq, view
 from securetransport.cli.check import look, write
 from securetransport.cli.explain import explain
 from securetransport.cli.session import ask, connection, files, tls_probe, visit
@@ -32,6 +32,7 @@ _ROUNDS_PER_CONNECTION = 6  # the connection does not attest, so it must be shor
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 admin = typer.Typer(no_args_is_help=True, help="What only an administrator needs.")
 app.add_typer(acl.app, name="acl")
+app.add_typer(dlq.app, name="dlq")
 app.add_typer(admin, name="admin")
 
 ConfigOption = Annotated[

@@ -18,7 +18,7 @@ from typing import Any
 
 from securetransport.adapters.files import LocalFiles
 from securetransport.adapters.machine import LocalMachine
-from securetransport.adapters.nats import NatsBus
+from securetransport.adapters.nats import NatsBus, direct
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.openbao.login import AppRoleFiles, login
 from securetransport.adapters.servers import LocalServer
@@ -28,6 +28,7 @@ from securetransport.cli.settings import CliSettings
 from securetransport.core.base import names
 from securetransport.core.base.errors import NotFoundError, SecureTransportError
 from securetransport.core.base.names import InstanceId, ServiceId
+from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.documents import EVERYBODY
 from securetransport.core.ports import (
     Clock,
@@ -35,13 +36,14 @@ from securetransport.core.ports import (
     Credentials,
     Files,
     ServerControl,
+    StoredMessage,
     TlsIdentity,
     TlsProbe,
 )
 from securetransport.core.ports.machine import Machine
 from securetransport.core.trust import bundle as trust
 from securetransport.core.trust.bundle import TRUST_BUNDLE, AcceptedTrust
-from securetransport.core.trust.documents import Question, accept
+from securetransport.core.trust.documents import DENY_LIST, Question, accept
 from securetransport.documents.gate import stored_document
 from securetransport.runtime.sections import read_keys
 
@@ -172,6 +174,32 @@ async def ask(bus: Connection, subject: str, data: bytes = b"") -> dict[str, Any
             "the authority cannot answer", reason=answer["error"], detail=answer.get("detail")
         )
     return answer
+
+
+async def stored_after(bus: Connection, stream: str, sequence: int) -> StoredMessage | None:
+    """Return the first message of a stream from a number on, ``None`` when there is none.
+
+    Raises:
+        BusUnavailableError: No answer, or the stream is not there.
+        PermissionDeniedError: This user may not read there.
+    """
+    body = json.dumps({"seq": sequence, "next_by_subj": ">"}).encode()
+    answer = await bus.request(direct.subject_of(stream), body)
+    return direct.parse(answer.data, answer.headers, stream)
+
+
+async def read_deny_list(settings: CliSettings, store: OpenBaoStore) -> DenyList:
+    """Return the deny list in force, verified; empty when none was ever published.
+
+    Raises:
+        RejectedDocumentError: It is refused, as one that is past its end.
+    """
+    entry = await store.kv_get(names.KV_DENY_LIST)
+    if entry is None:
+        return DenyList()
+    keys = read_keys(settings.authority_keys_file, "authority_keys_file")
+    question = Question(EVERYBODY, keys.lookup, SystemClock().now(), skew=_SKEW)
+    return accept(stored_document(entry, names.KV_DENY_LIST), DENY_LIST, question).body
 
 
 async def read_trust(settings: CliSettings, store: OpenBaoStore) -> AcceptedTrust:
