@@ -90,6 +90,11 @@ class SigningKeys:
         """Return the id of each key that this process has, by epoch."""
         return {epoch: key.key_id for epoch, key in self._keys.items()}
 
+    @property
+    def listed(self) -> frozenset[KeyId]:
+        """The ids that the Directory lists, of whomever."""
+        return self._listed
+
     def knows(self, key_id: KeyId) -> bool:
         """Whether a key was seen in the Directory."""
         return key_id in self._listed

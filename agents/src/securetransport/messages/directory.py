@@ -53,6 +53,8 @@ _PREFETCHED_KEYS: Final = 32
 LONGEST_WAIT: Final = MAX_DEAD_LETTER_AGE
 """How long keys are kept beyond their validity; what the authority still names stays longer."""
 
+_NOBODY: Final = DenyList()
+
 ConnectionGetter = Callable[[], Connection]
 """The connection to use now; raises ``BusUnavailableError`` while there is none."""
 
@@ -117,7 +119,7 @@ class DirectoryClient:
     @property
     def deny(self) -> DenyList:
         """The deny list in force; empty before the first."""
-        return self._deny.current.body if self._deny.current else DenyList()
+        return self._deny.current.body if self._deny.current else _NOBODY
 
     async def listen(self, connection: Connection) -> None:
         """Hear of changes on ``connection``, and read what was announced before it was made.

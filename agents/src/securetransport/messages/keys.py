@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol
 
 from securetransport.core.base.epochs import EpochNumber
@@ -95,6 +96,23 @@ class SealingKeys:
     ca_epoch: EpochNumber
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A verdict, for as long as it need not be asked for again.
+
+    Attributes:
+        verdict: It.
+        inputs: What it was made of; each is replaced, never changed.
+        since: When it was made.
+        until: When it ends, or the key to sign with becomes another.
+    """
+
+    verdict: MayPublish
+    inputs: tuple[object, ...]
+    since: datetime
+    until: datetime
+
+
 class SenderKeys:
     """Answers whether a message may be sent now, and what it is sealed with.
 
@@ -125,6 +143,7 @@ class SenderKeys:
         self._schedule = profile.key_schedule
         self._skew = profile.clock_skew
         self._clock = clock
+        self._judged: dict[Topic, _Judged] = {}
         self.instance = own.instance
         self.service = service_of(own.instance)
         self.boot_id = own.boot_id
@@ -136,8 +155,14 @@ class SenderKeys:
             TransientError: Not now; the field ``code`` is the obstacle, and waiting may help.
             PermissionDeniedError: Not at all; the field ``code`` is the obstacle.
         """
+        now, inputs, held = self._clock.now(), self._inputs(), self._judged.get(topic)
+        if held is not None and held.since <= now < held.until and _same(held.inputs, inputs):
+            return held.verdict
         verdict = self.verdict(topic)
         if isinstance(verdict, MayPublish):
+            following = self._schedule.end_of(self._schedule.number_at(now))
+            until = min(verdict.until, following)
+            self._judged[topic] = _Judged(verdict, inputs, now, until)
             return verdict
         obstacle = verdict.obstacle
         family = PermissionDeniedError if obstacle.is_lasting else TransientError
@@ -191,6 +216,19 @@ class SenderKeys:
 
     # --- what is judged ----------------------------------------------------------------------
 
+    def _inputs(self) -> tuple[object, ...]:
+        """Return what a verdict is made of besides the clock."""
+        keys = self._own.signing_keys
+        return (
+            self._bundle.bundle,
+            self._directory.directory,
+            self._directory.deny,
+            self._directory.read_at,
+            self._own.leaf,
+            keys.listed,
+            *keys.held().values(),
+        )
+
     def _own_obstacles(self) -> list[Obstacle]:
         """Return what is missing whatever the topic; also of a service that only consumes."""
         own = self._material()
@@ -234,6 +272,10 @@ class SenderKeys:
         if directory is None or read_at is None or taken_at is None or read_at <= taken_at:
             return None
         return rule.digest in directory.topic_policies.get(rule.topic, ())
+
+
+def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
 
 
 def may_be_stale(error: RejectedMessageError) -> bool:

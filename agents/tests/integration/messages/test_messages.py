@@ -1,145 +1,21 @@
+"""Messages between two services on a real server."""
+
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
+from message_stage import DURABLE, REFUSED, STREAM, Scene, left_in_stream, verdict
 
-from evaluation.checker import judge
-from securetransport.core.acl import compile_consumers, compile_streams, load_acl
+from securetransport.core.acl import load_acl
 from securetransport.core.base.errors import PermissionDeniedError, TransientError, UnknownKeyError
 from securetransport.core.base.names import ServiceId
 from securetransport.core.formats.deny_list import DenyList
-from securetransport.core.ports import Connection
-from securetransport.messages.consumer import Consumer, Delivery
-from securetransport.messages.ledger import Ledger
-from securetransport.testing import FakeFiles
+from securetransport.messages.consumer import Delivery
 from service_bench import Connect
-from service_broker import Broker, user
-from service_scene import ACL_TEXT, PROFILE, TOPIC, Authority, Party
-
-STREAM, DURABLE = "AUTH_STREAM", "auth-controller"
-REFUSED = "securetransport_messages_refused_total"
-
-
-@pytest.fixture
-def service_users() -> list[str]:
-    return [
-        user("admin", [">"], [">"]),
-        user("gatekeeper", [TOPIC], ["_INBOX.gatekeeper.>"]),
-        user(
-            "auth-controller",
-            [
-                f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{DURABLE}",
-                f"$JS.ACK.{STREAM}.{DURABLE}.>",
-                f"dlq.{STREAM}.{DURABLE}.*",
-                f"dlq.{STREAM}.{DURABLE}.*.large",
-            ],
-            ["_INBOX.auth-controller.>"],
-        ),
-    ]
-
-
-async def api(admin: Connection, call: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Ask JetStream, as the modules do."""
-    answer = await admin.request(f"$JS.API.{call}", json.dumps(body).encode())
-    found: dict[str, Any] = json.loads(answer.data)
-    assert "error" not in found, found
-    return found
-
-
-class Scene:
-    """Both services connected, with their loops running."""
-
-    def __init__(
-        self, authority: Authority, sender: Party, reader: Party, ledgers: dict[str, Path]
-    ) -> None:
-        self.authority, self.sender, self.reader = authority, sender, reader
-        self.ledgers = ledgers
-        self.tasks: list[asyncio.Task[None]] = []
-        self.consumer: Consumer | None = None
-
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        self.tasks.append(asyncio.ensure_future(work))
-
-    async def consume(self, handler: Callable[[Delivery], Any] | None = None) -> None:
-        async def effect(delivery: Delivery) -> None:
-            await self.reader.ledger.once(
-                delivery.message.header.message_id,
-                lambda _db: delivery.message.payload,
-                sequence=delivery.sequence,
-                deliveries=delivery.deliveries,
-            )
-
-        self.consumer = self.reader.consumer(handler or effect)
-        self.run(self.consumer.run())
-        assert self.reader.connection is not None
-        await self.consumer.follow(self.reader.connection)
-
-    async def send(self, count: int = 1) -> list[str]:
-        acks = await asyncio.gather(
-            *(
-                self.sender.publisher.publish(TOPIC, b"%d" % n, type="auth.request")
-                for n in range(count)
-            )
-        )
-        return [str(ack.sequence) for ack in acks]
-
-    async def wait(self, check: Callable[[], bool], seconds: float = 10) -> None:
-        async with asyncio.timeout(seconds):
-            while not check():
-                await asyncio.sleep(0.02)
-
-    def effects(self) -> int:
-        return int(verdict(self)["effected"])
-
-
-@pytest.fixture
-async def scene(
-    tmp_path: Path, broker: Broker, service_users: list[str], connect: Connect
-) -> AsyncIterator[Scene]:
-    broker.set_users(service_users)
-    await asyncio.sleep(0.2)
-    admin, authority = await connect("admin"), Authority()
-    for config in compile_streams(authority.acl, PROFILE, replicas=1):
-        await api(admin, f"STREAM.CREATE.{config['name']}", config)
-    for body in compile_consumers(authority.acl, replicas=1):
-        await api(admin, f"CONSUMER.DURABLE.CREATE.{STREAM}.{DURABLE}", body)
-    await authority.prepare()
-    clock = authority.clock
-    files = {name: tmp_path / f"{name}.db" for name in ("gatekeeper", "auth-controller")}
-    sender, reader = (
-        Party(authority, ServiceId(name), Ledger(file, clock), FakeFiles())
-        for name, file in files.items()
-    )
-    for party in (sender, reader):
-        await party.signing_keys.reconcile()
-        party.connection = await connect(party.service)
-    await authority.publish()
-    for party in (sender, reader):
-        await party.learn()
-    made = Scene(authority, sender, reader, files)
-    made.run(sender.publisher.run())
-    yield made
-    for task in made.tasks:
-        task.cancel()
-    await asyncio.gather(*made.tasks, return_exceptions=True)
-    for party in (sender, reader):
-        await party.ledger.close()
-
-
-def verdict(scene: Scene) -> dict[str, int]:
-    sent, done = scene.ledgers["gatekeeper"], scene.ledgers["auth-controller"]
-    return judge([sent], [done], TOPIC).summary()
-
-
-async def left_in_stream(connect: Connect) -> int:
-    js = (await connect("admin")).link.client.jetstream()
-    return int((await js.stream_info(STREAM)).state.messages)
+from service_broker import Broker
+from service_scene import ACL_TEXT, TOPIC
 
 
 async def test_every_message_has_one_effect_and_is_acknowledged(

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
-from message_bench import MessageBench
 
+from message_bench import MessageBench
 from securetransport.core.base import names
 from securetransport.core.base.errors import (
     NotPermittedError,

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
-from message_bench import DURABLE, HANDLED, REFUSED, STREAM, MessageBench
 
+from message_bench import DURABLE, HANDLED, REFUSED, STREAM, MessageBench
 from securetransport.core.acl import compile_consumers, load_acl
 from securetransport.core.acl.compile.streams import ACK_WAIT
 from securetransport.core.base.errors import MalformedMessageError, TransientError
