@@ -26,6 +26,8 @@ from generator import Fault, generated  # noqa: E402
 from local_platform import BIN, Platform, free_port_base  # noqa: E402
 from scene import CLUSTERS, Scene, wait_until  # noqa: E402
 
+from securetransport.cli.check import look  # noqa: E402
+
 FOLDER = ROOT / "build" / "check-score"
 RESULTS = FOLDER / "results.json"
 _MAY_TAKE_SECONDS = 10.0
@@ -84,7 +86,8 @@ def try_one(platform: Platform, scene: Scene, fault: Fault) -> dict[str, Any]:
         trouble = f"not injected: {type(error).__name__}: {error}"
     finally:
         scene.heal()
-    is_healed = wait_until(lambda: not ask(platform).findings, _HEALED_SECONDS)
+    config = platform.state_dir / "authority" / "admin" / "cli.toml"
+    is_healed = wait_until(lambda: not look(config), _HEALED_SECONDS)
     return {
         "fault": fault.name,
         "first": trouble or answer.first,

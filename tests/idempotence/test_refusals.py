@@ -20,6 +20,16 @@ LOST = {
     "health_port": 1024,
 }
 
+WRONG = {
+    "name": "nats 1",
+    "host": "::1",
+    "client_port": 65536,
+    "route_port": 0,
+    "keeper_health_port": 1024,
+    "dns_names": ["localhost"],
+    "ip_addresses": ["256.0.0.1"],
+}
+
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Platform:
@@ -61,6 +71,26 @@ def platform(tmp_path: Path) -> Platform:
         (
             {"agent_processes": [{**LOST, "module": "json"}]},
             ["local_platform_ports: 1024 is there more than once"],
+        ),
+        (
+            {
+                "securetransport_profile_overrides": {"ldm_deadline": "5 m"},
+                "agent_processes": [{**LOST, "module": "json", "instance": "web01.example.com"}],
+            },
+            [
+                "securetransport_profile_overrides.ldm_deadline: '5 m' is not a duration",
+                "instance: instance 'web01.example.com' is not lower-case letters",
+            ],
+        ),
+        (
+            {"nats_servers": [WRONG] * 3},
+            [
+                "nats_servers[0].name: instance 'nats 1' is not",
+                "nats_servers[0].host: '::1': write an IPv6 address in brackets",
+                "nats_servers[0].client_port: port 65536 is not 1 to 65535",
+                "nats_servers[0].route_port: port 0 is not 1 to 65535",
+                "nats_servers[0].ip_addresses: '256.0.0.1' is not an IPv4 address",
+            ],
         ),
         ({"securetransport_platform": "kubernetes"}, ["is kubernetes; it must be one of: local"]),
     ],

@@ -57,24 +57,34 @@ _MISSING: Final = (
 def machine(seen: Observation) -> Iterator[Finding]:
     """What all processes share."""
     held = seen.machine
+    needs = words("disk")
     if held.free_bytes < _LEAST_FREE_BYTES:
         text = f"{held.free_bytes // _MIB} MiB are free, {_LEAST_FREE_BYTES // _MIB} are needed"
-        yield Finding("disk-space", "the disk of the state directory", text, words("disk"))
+        yield Finding("disk-space", "the disk of the state directory", text, words("disk"), needs)
     if held.free_files < _LEAST_FREE_FILES:
         text = f"{held.free_files} files may still be made, {_LEAST_FREE_FILES} are needed"
-        yield Finding("disk-files", "the disk of the state directory", text, words("disk"))
+        yield Finding("disk-files", "the disk of the state directory", text, words("disk"), needs)
     if held.open_files < _LEAST_OPEN_FILES:
         text = f"a process may open {held.open_files} files, {_LEAST_OPEN_FILES} are needed"
         yield Finding("open-files", "this session", text)
     if held.run_dir_mode is None:
         subject = f"run directory {held.run_dir}"
-        yield Finding("run-dir", subject, "is missing", words("tokens", "members"))
+        needs = words("tokens")
+        yield Finding("run-dir", subject, "is missing", words("tokens", "members"), needs)
     elif held.run_dir_mode & _OTHERS or not held.is_run_dir_own:
         yield Finding("run-dir-private", held.run_dir, "others may look into it")
 
 
 def presence(seen: Observation) -> Iterator[Finding]:
     """Files that must be there and are not, or cannot be read."""
+    if seen.files and all(
+        file.content is None and not file.problem for file in seen.files.values()
+    ):
+        everything = words("login", "openbao", "tokens", "members", "bus", "authority")
+        clusters = words(*(f"supervisor {name}" for name in seen.daemons), "supervisors", "disk")
+        what = "no platform is here: nothing that belongs to one"
+        yield Finding("config-missing", seen.config, what, everything | clusters)
+        return
     for path, file in seen.files.items():
         if file.content is None:
             check = next(name for pattern, name in _MISSING if pattern.fullmatch(path))

@@ -23,7 +23,7 @@ def supervisors(seen: Observation) -> Iterator[Finding]:
             broken |= {f"member {name}" for name in seen.programs if name.startswith(cluster)}
             subject = f"supervisord of {cluster}"
             what = f"does not answer: {daemon.problem}"
-            yield Finding("supervisor", subject, what, frozenset(broken))
+            yield Finding("supervisor", subject, what, frozenset(broken), words("supervisors"))
 
 
 def processes(seen: Observation) -> Iterator[Finding]:

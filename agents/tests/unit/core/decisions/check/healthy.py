@@ -43,7 +43,6 @@ AGENTS = {
     "servers/watcher-1": ("watcher", "1", 24225),
     "services/gatekeeper-1": ("gatekeeper", "1", 24227),
 }
-Files = dict[str, bytes]
 
 
 @cache
@@ -119,7 +118,8 @@ cluster_addr = "https://127.0.0.1:{24202 + number}"
 
 
 @cache
-def _files() -> dict[str, bytes]:
+def contents() -> dict[str, bytes]:
+    """Return every file of the platform."""
     key, keys = administrator()
     found: dict[str, bytes] = {f"{cluster}/supervisord.conf": SUPERVISOR for cluster in CLUSTERS}
     found |= {
@@ -180,7 +180,7 @@ def observation(**changes: Any) -> Observation:
         now=NOW,
         config="authority/admin/cli.toml",
         config_problems=(),
-        files={path: FileSeen(content, 0o600) for path, content in _files().items()},
+        files={path: FileSeen(content, 0o600) for path, content in contents().items()},
         tokens={process: FileSeen(b"s.token", 0o600) for process in AGENTS},
         machine=MachineSeen(1 << 40, 1 << 20, 4096, "/run/x", 0o700),
         daemons={cluster: DaemonSeen() for cluster in CLUSTERS},
@@ -252,7 +252,7 @@ def with_file(path: str, content: bytes | None = None, **facts: Any) -> Observat
 
 def changed(path: str, change: Callable[[str], str]) -> Observation:
     """Return the platform with the text of one file changed."""
-    before = _files()[path].decode()
+    before = contents()[path].decode()
     after = change(before)
     assert after != before
     return with_file(path, after.encode())
