@@ -246,6 +246,23 @@ async def test_consumer_parks_a_message_in_its_own_dead_letters_only(join: Join)
 
 
 @pytest.mark.usefixtures("streams")
+async def test_only_an_administrator_reads_and_drops_dead_letters(join: Join) -> None:
+    reader, admin = await join("auth-controller"), await join("admin")
+    for number, large in ((1, ""), (2, ".large")):
+        subject = f"dlq.AUTH_STREAM.auth-controller.gatekeeper{large}"
+        await reader.publish_acked(subject, b"x", message_id=f"drop-{number}", timeout=5)
+    for stream in ("DEAD_LETTERS", "DEAD_LETTERS_LARGE"):
+        found = await admin.list_last(stream, "dlq.>")
+        with pytest.raises(PermissionDeniedError):
+            await reader.list_last(stream, "dlq.>")
+        body = json.dumps({"seq": found[-1].sequence}).encode()
+        with pytest.raises(PermissionDeniedError):
+            await reader.request(f"$JS.API.STREAM.MSG.DELETE.{stream}", body)
+        answer = await admin.request(f"$JS.API.STREAM.MSG.DELETE.{stream}", body)
+        assert json.loads(answer.data)["success"] is True
+
+
+@pytest.mark.usefixtures("streams")
 async def test_publishing_on_the_topic_of_another_is_denied(join: Join) -> None:
     sender = await join("gatekeeper")
     with pytest.raises(PermissionDeniedError):

@@ -7,12 +7,14 @@ import itertools
 import time
 
 import pytest
-from message_stage import DURABLE, STREAM, Scene, api, left_in_stream
+from message_stage import DURABLE, STREAM, Scene, api, left_in_stream, verdict
 
+from securetransport.cli.letters import check_replay, drop, every_letter, give_out
 from securetransport.core.base.errors import SecureTransportError, TransientError
 from securetransport.core.base.names import Topic
 from securetransport.core.decisions.member.settling import LAST_DELIVERY, not_handled
 from securetransport.core.formats.dead_letter import PARKING_ROOM_BYTES
+from securetransport.core.formats.deny_list import DenyList
 from securetransport.messages.consumer import Delivery
 from securetransport.messages.ledger import Ledger
 from service_bench import Connect
@@ -241,3 +243,23 @@ async def test_two_replicas_with_one_ledger_have_the_effect_once(
     await scene.wait(lambda: results == [False], seconds=20)
     assert scene.effects() == 1
     await second.ledger.close()
+
+
+async def test_letters_are_listed_given_out_and_dropped(scene: Scene, connect: Connect) -> None:
+    admin = await connect("admin")
+    scene.reader.keys.know_schemas(Topic(TOPIC), {"other/1"})
+    await scene.consume()
+    await scene.send(3)
+    await scene.sender.publisher.publish(TOPIC, bytes(100_000), type="auth.request")
+    await until(lambda: is_count(connect, 1, "DEAD_LETTERS_LARGE"))
+    await until(lambda: is_count(connect, 3))
+    found = [letter async for letter in every_letter(admin)]
+    assert [letter.name for letter in found] == ["1", "2", "3", "large-1"]
+    scene.reader.keys.know_schemas(Topic(TOPIC), None)
+    for letter in found:
+        check_replay(letter, DenyList())
+        assert await give_out(admin, letter)
+        await drop(admin, letter)
+    await scene.wait(lambda: scene.effects() == 4)
+    assert [letter async for letter in every_letter(admin)] == []
+    assert verdict(scene)["lost"] == 0

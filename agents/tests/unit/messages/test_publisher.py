@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from message_bench import PUBLISHED, STREAM, MessageBench
 
+from message_bench import PUBLISHED, STREAM, MessageBench
 from securetransport.core.acl import bundle_rules, load_acl
 from securetransport.core.base.errors import (
     BusUnavailableError,
@@ -19,6 +19,8 @@ from securetransport.core.base.errors import (
     TransientError,
 )
 from securetransport.core.decisions.member.leaf import HeldLeaf
+from securetransport.core.formats.dead_letter import PARKING_ROOM_BYTES
+from securetransport.core.formats.deny_list import DenyList
 from securetransport.testing.bus import ApiError, Leg
 from service_pki import Issuer
 from service_scene import ACL_TEXT, PROFILE, TOPIC
@@ -129,6 +131,9 @@ async def test_drain_waits_for_receipts(bench: MessageBench) -> None:
         {"topic": "auth requests"},
         {"topic": ""},
         {"topic": "auth.>"},
+        {"schema_version": 0},
+        {"schema_version": 1_000_000},
+        {"schema_version": "1"},
         {"message_id": "not a uuid"},
         {"message_id": 7},
     ],
@@ -144,6 +149,7 @@ async def test_what_can_be_no_message_is_refused_at_the_call_and_ends_nothing(
                 told["payload"],
                 type=told["type"],
                 message_id=told.get("message_id"),
+                schema_version=told.get("schema_version", 1),
             )
     assert not isinstance(caught.value, RejectedMessageError | TransientError)
     assert rows(bench, "attempts") == []
@@ -225,3 +231,78 @@ async def test_right_that_was_taken_away_stops_sending(bench: MessageBench) -> N
     await bench.sender.learn()
     with pytest.raises(PermissionDeniedError):
         await bench.send()
+
+
+async def test_denied_service_stops_sending_at_once(bench: MessageBench) -> None:
+    await bench.send()
+    denied = DenyList(services={bench.sender.service: bench.clock.now()})
+    await bench.authority.publish(deny=denied)
+    await bench.sender.directory.refresh()
+    with pytest.raises(PermissionDeniedError, match="denied"):
+        await bench.send()
+    assert bench.sender.out.seconds_left() == 0
+
+
+async def test_denied_key_is_not_signed_with(bench: MessageBench) -> None:
+    (key_id,) = bench.sender.signing_keys.held().values()
+    await bench.authority.publish(deny=DenyList(key_ids={key_id: bench.clock.now()}))
+    await bench.sender.directory.refresh()
+    with pytest.raises(PermissionDeniedError, match="denied"):
+        await bench.send()
+
+
+async def test_rule_that_the_directory_does_not_list_is_not_sent_by(bench: MessageBench) -> None:
+    """The bundle of a sender that is cut off from the authority gets older than the Directory."""
+    right = "gatekeeper: {produces: [auth.requests]}"
+    more = f"{right}\n  other: {{produces: [auth.requests]}}"
+    bench.authority.acl = load_acl(ACL_TEXT.replace(right, more))
+    await bench.authority.prepare()
+    await bench.authority.publish()
+    await asyncio.sleep(1)
+    await bench.sender.directory.refresh()
+    assert "rule_not_listed" in await refused_for_now(bench)
+    await bench.sender.learn()
+    await bench.send()
+
+
+async def test_seconds_left_count_down_to_the_instant_at_which_it_stops(
+    bench: MessageBench,
+) -> None:
+    left = bench.sender.out.seconds_left()
+    assert left > 60
+    await asyncio.sleep(left - 1)
+    assert bench.sender.out.seconds_left() == pytest.approx(1, abs=0.1)
+    await bench.send()
+    await asyncio.sleep(1)
+    assert bench.sender.out.seconds_left() == 0
+    with pytest.raises(TransientError):
+        await bench.send()
+
+
+# --- sizes ------------------------------------------------------------------------------------
+
+
+async def test_message_that_is_too_large_is_refused_with_the_numbers(bench: MessageBench) -> None:
+    with pytest.raises(SecureTransportError, match="too large") as caught:
+        await bench.send(payload=bytes(1 << 20))
+    fields = caught.value.fields
+    assert fields["payload_bytes"] == fields["server_max_payload_bytes"] == 1 << 20
+    assert fields["largest_sealed_bytes"] == (1 << 20) - PARKING_ROOM_BYTES
+    assert rows(bench, "attempts") == []
+    largest = fields["largest_payload_bytes"]
+    assert isinstance(largest, int)
+    await bench.send(payload=bytes(largest))
+    with pytest.raises(SecureTransportError, match="too large"):
+        await bench.send(payload=bytes(largest + 1))
+
+
+async def test_size_is_told_within_the_path_of_a_batch(bench: MessageBench) -> None:
+    with pytest.raises(SecureTransportError) as caught:
+        await bench.send(payload=bytes(1 << 20))
+    largest = caught.value.fields["largest_payload_bytes"]
+    assert isinstance(largest, int)
+    await bench.send(3, payload=bytes(largest))
+    sealed = [len(kept.frame.data) for kept in bench.bus.streams[STREAM].messages()]
+    limit = (1 << 20) - PARKING_ROOM_BYTES
+    assert max(sealed) <= limit
+    assert min(sealed) > limit - 300
