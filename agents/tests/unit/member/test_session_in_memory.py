@@ -246,9 +246,12 @@ async def test_leaf_of_an_issuer_that_is_not_trusted_yet_waits_for_the_trust_set
     newer = Issuer.make(101, START)
     scene.issuers.append(newer)
     scene.leaf_source.issuer = newer
+    scene.authority.store.calls.clear()
     scene.session._leaf.request_renewal()
     await asyncio.sleep(0.6)
     assert scene.session.leaf is not None
+    read = ("kv_get", names.KV_TRUST_BUNDLE)
+    assert read in scene.authority.store.calls, "the bus may tell of an older set for long"
     assert scene.session.leaf.epoch == 100, "a leaf that others do not trust is not used"
     await scene.publish_trust(announce=False)
     await scene.wait(lambda: scene.session.leaf is not None and scene.session.leaf.epoch == 101, 3)
