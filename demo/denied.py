@@ -37,7 +37,7 @@ async def attempts(settings: CliSettings, console: Console) -> int:
             "secret_id_file": SERVICES / "gatekeeper-1" / "secret-id",
         }
     )
-    async with visit(stolen, _ME, "stolen") as held, connection(stolen, held) as bus:
+    async with visit(stolen, _ME, "0") as held, connection(stolen, held) as bus:
         return await _try_all(held.store, bus, console)
 
 
@@ -62,7 +62,7 @@ async def _try_all(store: OpenBaoStore, bus: Connection, console: Console) -> in
         ),
         "sign as the authority": lambda: store.transit_sign(names.AUTHORITY_SIGNING_KEY, b"x"),
         "get a leaf of auth-controller": lambda: store.write(
-            f"{names.PKI_MOUNT}/sign/auth-controller", {"csr": ""}
+            f"{names.PKI_MOUNT}/sign/auth-controller--0", {"csr": ""}
         ),
     }
     console.print("connected as gatekeeper; reading its own bundle works", style="green")

@@ -14,9 +14,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from securetransport.core.acl import compile_broker, compile_openbao, load_acl
+from securetransport.core.acl import compile_broker, compile_openbao, load_acl, policies_of
 from securetransport.core.base.epochs import EpochNumber
-from securetransport.core.base.names import ServiceId, instance_id, issuer_common_name, spiffe_id
+from securetransport.core.base.names import (
+    PROBE,
+    ServiceId,
+    instance_id,
+    instance_role,
+    issuer_common_name,
+    spiffe_id,
+)
 from securetransport.core.base.profile import PROFILES
 from securetransport.core.crypto import signing, x509
 from securetransport.core.formats import documents
@@ -111,9 +118,10 @@ class Authority:
         """Make an epoch's issuer the one that signs leaf certificates."""
         self.bao.call("POST", "nats_int/config/issuers", {"default": self.issuers[epoch][0]})
 
-    def token(self, identity: str) -> Path:
+    def token(self, service: str, instance: str = "0") -> Path:
         """Return a file with a token that has exactly the rights of the ACL's compilation."""
-        return self.bao.token_file(PLAN.policies[identity])
+        both = policies_of(instance_id(ServiceId(service), instance))
+        return self.bao.token_file("".join(PLAN.policies[name] for name in both))
 
     def bundle(self, *epochs: int, active: int) -> TrustBundle:
         entries = tuple(self._entry(epoch, active) for epoch in epochs)
@@ -179,7 +187,7 @@ class Authority:
     def leaf(self, service: str) -> TlsIdentity:
         """Issue a client leaf from the issuer that signs now."""
         name = ServiceId(service)
-        instance = instance_id(name, "1")
+        instance = instance_id(name, "0")
         csr, key = x509.make_csr(trust_domain=TRUST_DOMAIN, service=name, instance=instance)
         body = {
             "csr": csr,
@@ -187,7 +195,8 @@ class Authority:
             "uri_sans": spiffe_id(TRUST_DOMAIN, name),
             "exclude_cn_from_sans": True,
         }
-        made = self.bao.call("POST", f"nats_int/sign/{service}", body)
+        role = PROBE if name == PROBE else instance_role(instance)
+        made = self.bao.call("POST", f"nats_int/sign/{role}", body)
         return x509.tls_identity(made["data"]["certificate"], key)
 
     def anchors(self) -> list[bytes]:
@@ -319,7 +328,6 @@ def make_scene(
     """
     ports = free_ports(3 * count)
     names = [f"nats-{number + 1}" for number in range(count)]
-    token = authority.token("keeper")
     keys = directory / "authority-keys.json"
     keys.write_text(authority.keys_json())
     sites = []
@@ -331,7 +339,7 @@ def make_scene(
         routes = ports[count : 2 * count] if count > 1 else []
         (home / "nats.conf").write_text(_nats_conf(site, routes))
         (home / "keeper.toml").write_text(
-            _keeper_toml(site, names, bao, token, keys, is_clustered=count > 1, profile=profile)
+            _keeper_toml(site, names, authority, keys, is_clustered=count > 1, profile=profile)
         )
         sites.append(site)
     return Scene(bao, authority, sites)
@@ -367,23 +375,23 @@ tls {{
 def _keeper_toml(  # one argument per section
     site: Site,
     names: list[str],
-    bao: OpenBao,
-    token: Path,
+    authority: Authority,
     keys: Path,
     *,
     is_clustered: bool,
     profile: str,
 ) -> str:
+    instance, bao = str(names.index(site.name)), authority.bao
     route = f'route_address = "{LOOPBACK}:{site.route_port}"' if is_clustered else ""
     return f"""
 [identity]
 service = "keeper"
-instance = "{site.name.rsplit("-", 1)[1]}"
+instance = "{instance}"
 trust_domain = "{TRUST_DOMAIN}"
 [openbao]
 addresses = {json.dumps(list(bao.addresses))}
 ca_file = "{bao.ca_file}"
-token_file = "{token}"
+token_file = "{authority.token("keeper", instance)}"
 timeout_seconds = 2.0
 [authority]
 keys_file = "{keys}"

@@ -25,6 +25,7 @@ from securetransport.core.acl import (
     compile_openbao,
     compile_streams,
     load_acl,
+    policies_of,
 )
 from securetransport.core.base import names
 from securetransport.core.base.errors import BusUnavailableError, SecureTransportError
@@ -230,6 +231,11 @@ class Stage:
         self.keys_file.write_text(AuthorityKeys.from_transit(found).to_json())
         self._sign_acl()
 
+    def token_file(self, service: str, instance: str = "0") -> Path:
+        """Return a new file with a token of one instance's rights."""
+        both = policies_of(instance_id(ServiceId(service), instance))
+        return self.bao.token_file("".join(self.policies[name] for name in both))
+
     def _profile(self) -> Any:
         changes = {name: timedelta(seconds=value) for name, value in self.overrides.items()}
         return PROFILES[self.profile].override(**changes)
@@ -307,7 +313,7 @@ class Stage:
             f"routes: [{peers}]\n tls {{\n include managed/tls.conf\n {ROUTE_CHECK} }} }}"
         )
         module = "securetransport.keeper"
-        self._member(member, module, "keeper", port, {"server": server}, instance=index + 1)
+        self._member(member, module, "keeper", port, {"server": server}, instance=index)
         (home / "nats.conf").write_text(f"""
 server_name: {name}
 listen: "{LOOPBACK}:{self.client_ports[index]}"
@@ -331,7 +337,7 @@ tls {{
         tables: dict[str, dict[str, Any]],
         *,
         rest: str = "",
-        instance: int = 1,
+        instance: int = 0,
     ) -> None:
         home = self.directory / name
         home.mkdir()
@@ -346,7 +352,7 @@ tls {{
                 if service in self.openbao_of
                 else list(self.bao.addresses),
                 "ca_file": str(self.bao.ca_file),
-                "token_file": str(self.bao.token_file(self.policies[service])),
+                "token_file": str(self.token_file(service, str(instance))),
             },
             "authority": {"keys_file": str(self.keys_file)},
             "health": {"port": port},
@@ -377,13 +383,13 @@ tls {{
                         store,
                         TRUST_DOMAIN,
                         service,
-                        instance_id(service, "1"),
+                        instance_id(service, "cli"),
                     )
                     leaf = await source.issue(self._profile().leaf_validity)
                     connection = await NatsBus().connect(
                         [f"tls://{LOOPBACK}:{port}" for port in self.client_ports],
                         Credentials(tuple(trust.anchors(self.bundle())), leaf),
-                        name="admin/1",
+                        name="admin/cli",
                         inbox_prefix="_INBOX.admin",
                     )
                     break

@@ -47,7 +47,7 @@ route_address = "{LOOPBACK}:{site.route_port}"
         (home / "watcher.toml").write_text(f"""
 [identity]
 service = "watcher"
-instance = "1"
+instance = "0"
 trust_domain = "{TRUST_DOMAIN}"
 [openbao]
 addresses = {json.dumps(list(bao.addresses))}
@@ -162,7 +162,7 @@ class Listener:
             kind=kind,
             audience=documents.AUTHORITY,
             at=document.created_at,
-            signer="watcher/1",
+            signer="watcher/0",
         )
 
     def _lookup(self, document: documents.SignedDocument) -> Callable[[str], tuple[str, bytes]]:

@@ -27,6 +27,12 @@ options:
     description: How many servers keep each stream, V(1) to V(5).
     type: int
     default: 3
+  servers:
+    description: Names of the message servers, in the order of their keepers. Each keeper may sign for its own only.
+    type: list
+    elements: str
+    default: [nats-1, nats-2, nats-3]
+    version_added: 0.2.0
   server_names:
     description: DNS names, globs allowed, that the message servers' certificates may carry.
     type: list
@@ -88,7 +94,13 @@ approles:
   elements: dict
   contains:
     name:
-      description: Name of the role.
+      description: Name of the role, C(<service>--<instance>).
+      type: str
+    service:
+      description: Whose instance it is.
+      type: str
+    instance:
+      description: Which of them.
       type: str
     policies:
       description: Policies of its tokens.
@@ -151,6 +163,7 @@ def main() -> None:
     options = {
         "acl_file": {"type": "path", "required": True},
         "replicas": {"type": "int", "default": 3},
+        "servers": {"type": "list", "elements": "str", "default": ["nats-1", "nats-2", "nats-3"]},
         "server_names": {"type": "list", "elements": "str", "default": ["localhost"]},
         "denied": {"type": "list", "elements": "str"},
         "profile": {"type": "str", "default": "production"},

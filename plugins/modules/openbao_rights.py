@@ -55,6 +55,14 @@ options:
         description: Its fields as OpenBao names them.
         type: dict
         required: true
+      service:
+        description: Whose instance it is; what a reader of the list looks for, not a field of the role.
+        type: str
+        version_added: 0.2.0
+      instance:
+        description: Which instance of O(approles[].service) it is.
+        type: str
+        version_added: 0.2.0
       policies:
         description: Policies of its tokens; C(token_policies) of O(approles[].parameters) is what counts.
         type: list
@@ -177,6 +185,8 @@ def main() -> None:
             "options": {
                 "name": name,
                 "parameters": parameters,
+                "service": {"type": "str"},
+                "instance": {"type": "str"},
                 "policies": {"type": "list", "elements": "str"},
                 "is_denied": {"type": "bool"},
             },

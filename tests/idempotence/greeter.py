@@ -11,7 +11,7 @@ _PAGE = Path(__file__).resolve().parents[2] / "docs" / "sdk.md"
 _PROCESS = """\
   - name: greeter-1
     service: greeter
-    instance: "1"
+    instance: "0"
     module: greeter
     environment: {{PYTHONPATH: "{path}"}}
     health_port: "{{{{ layout_port + 28 }}}}"

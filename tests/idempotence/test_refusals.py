@@ -11,14 +11,17 @@ from local_platform import ROOT, Platform, free_port_base
 
 pytestmark = pytest.mark.timeout(240)
 
-TWIN = {"name": "twin", "service": "stranger", "instance": "1", "health_port": 1024}
+TWIN = {"name": "twin", "service": "stranger", "instance": "0", "health_port": 1024}
 LOST = {
     "name": "lost",
     "service": "gatekeeper",
     "module": "no_such_module",
-    "instance": "1",
+    "instance": "0",
     "health_port": 1024,
 }
+FAR = {**LOST, "name": "far", "module": "json", "instance": "2"}
+PADDED = {**FAR, "name": "padded", "instance": "01"}
+SAME = {**FAR, "name": "same", "instance": 0}
 
 WRONG = {
     "name": "nats 1",
@@ -65,6 +68,14 @@ def platform(tmp_path: Path) -> Platform:
                 "twin is of service stranger, which",
                 "two of them are called twin",
                 "agent_absent: twin is in agent_processes, too",
+            ],
+        ),
+        (
+            {"agent_processes": [FAR, PADDED, SAME, {**SAME, "name": "too"}]},
+            [
+                "far is instance 2 of gatekeeper, which may be 0, 1;",
+                "padded is instance 01 of gatekeeper, which may be 0, 1;",
+                "too is gatekeeper/0, as another process is",
             ],
         ),
         ({"agent_processes": [LOST]}, ["cannot import no_such_module of lost"]),

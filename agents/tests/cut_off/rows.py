@@ -85,7 +85,7 @@ def _end_token(site: Site) -> None:
 
 
 def _new_token(site: Site) -> None:
-    fresh = site.stage.bao.token_file(site.stage.policies[VICTIM])
+    fresh = site.stage.token_file(VICTIM)
     site.token_file.write_text(fresh.read_text(encoding="utf-8"), encoding="utf-8")
 
 

@@ -34,32 +34,56 @@ from servers import OpenBao
 ACL_FILE = Path(__file__).parents[3] / "inventories" / "local" / "group_vars" / "acl.yml"
 PROFILE = PROFILES["compressed"]
 DOMAIN = "securetransport.local"
-EVERYONE = ("admin", "auth-controller", "gatekeeper", "keeper", "metadata", "watcher")
+AUTHORITY = "metadata--0"
+EVERYONE = (
+    "admin--cli",
+    "auth-controller--0",
+    "gatekeeper--0",
+    "gatekeeper--1",
+    "keeper--0",
+    "keeper--1",
+    AUTHORITY,
+    "watcher--0",
+)
 
-# path: (who may replace its value, who may read it)
+
+def _is(who: str, named: tuple[str, ...]) -> bool:
+    """Tell whether a table names this instance, or its service and so all instances."""
+    return who in named or who.partition("--")[0] in named
+
+
+SERVICES = ("admin", "auth-controller", "gatekeeper", "keeper", "metadata", "watcher")
+
+# path: (who may replace its value, who may read it); a service stands for all its instances
 TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "acl/current": (("admin",), ("admin", "metadata")),
-    "trust/bundle": (("metadata",), EVERYONE),
+    "trust/bundle": (("metadata",), SERVICES),
     "broker/policy": (("metadata",), ("admin", "keeper", "metadata")),
-    "deny/list": (("metadata",), EVERYONE),
-    "directory/current": (("metadata",), EVERYONE),
-    "directory/keys/0123abcd": (("metadata",), EVERYONE),
+    "deny/list": (("metadata",), SERVICES),
+    "directory/current": (("metadata",), SERVICES),
+    "directory/keys/0123abcd": (("metadata",), SERVICES),
     "rotation/ca": (("metadata",), ("admin", "metadata")),
     "topic-keys/auth.requests/7": (("metadata",), ("metadata",)),
     "enroll/gatekeeper/1/0123abcd": ((), ("metadata",)),
-    "enroll/metadata/1/0123abcd": ((), ("metadata",)),
-    "attest/keeper/nats-1": (("keeper",), ("admin", "keeper", "metadata")),
+    "enroll/metadata/0/0123abcd": ((), ("metadata",)),
+    "attest/keeper/nats-1": (("keeper--0",), ("admin", "keeper", "metadata")),
+    "attest/keeper/nats-2": (("keeper--1",), ("admin", "keeper", "metadata")),
+    "secret-ids/offered/gatekeeper/0": (("metadata",), ("gatekeeper--0", "metadata")),
+    "secret-ids/offered/gatekeeper/1": (("metadata",), ("gatekeeper--1", "metadata")),
+    "secret-ids/offered/metadata/0": (("metadata",), ("metadata",)),
+    "secret-ids/offered/keeper/1": (("metadata",), ("keeper--1", "metadata")),
+    "secret-ids/proven/gatekeeper/0": (("gatekeeper--0",), ("gatekeeper--0", "metadata")),
+    "secret-ids/proven/gatekeeper/1": (("gatekeeper--1",), ("gatekeeper--1", "metadata")),
+    "secret-ids/proven/metadata/0": (("metadata--0",), ("metadata",)),
     "bundles/gatekeeper": (("metadata",), ("gatekeeper", "metadata")),
     "bundles/auth-controller": (("metadata",), ("auth-controller", "metadata")),
     "unknown/path": ((), ()),
 }
-SIGNS = {
-    "admin": {"admin"},
-    "auth-controller": {"auth-controller"},
-    "gatekeeper": {"gatekeeper"},
-    "keeper": {"nats"},
-    "metadata": {"metadata", "probe"},
-    "watcher": {"probe", "watcher"},
+SIGNS = {who: {who} for who in EVERYONE} | {
+    "keeper--0": {"nats--0"},
+    "keeper--1": {"nats--1"},
+    AUTHORITY: {AUTHORITY, "probe"},
+    "watcher--0": {"probe", "watcher--0"},
 }
 ENROLS = ("auth-controller", "gatekeeper", "metadata", "watcher")
 
@@ -142,7 +166,7 @@ def issuer(built: Built) -> str:
 
 def _make_issuer(built: Built, epoch: int) -> str:
     def must(method: str, path: str, body: object = None) -> dict[str, Any]:
-        status, answer = built.ask(method, path, body, who="metadata")
+        status, answer = built.ask(method, path, body, who=AUTHORITY)
         assert status < 300, (path, answer)
         return dict(answer.get("data") or {})
 
@@ -202,7 +226,7 @@ def test_identity_reads_and_replaces_what_the_table_says(built: Built, who: str)
         current = built.bao.call("GET", f"secret/metadata/{path}")["data"]["current_version"]
         body = {"data": {"n": 1}, "options": {"cas": current}}
         write = built.ask("POST", f"secret/data/{path}", body, who=who)[0]
-        expected = (200 if who in readers else 403, 200 if who in writers else 403)
+        expected = (200 if _is(who, readers) else 403, 200 if _is(who, writers) else 403)
         if (read, write) != expected:
             wrong.append((path, (read, write), expected))
     assert wrong == []
@@ -210,10 +234,10 @@ def test_identity_reads_and_replaces_what_the_table_says(built: Built, who: str)
 
 @pytest.mark.parametrize("who", EVERYONE)
 def test_enrolment_creates_in_the_own_folder_and_never_again(built: Built, who: str) -> None:
-    for folder in ("auth-controller", "gatekeeper", "keeper", "metadata", "watcher", "admin"):
-        path = f"secret/data/enroll/{folder}/9/key-of-{who}"
+    for folder in EVERYONE:
+        path = f"secret/data/enroll/{folder.replace('--', '/')}/key-of-{who}"
         first = built.ask("POST", path, {"data": {"n": 1}, "options": {"cas": 0}}, who=who)[0]
-        assert first == (200 if folder == who and who in ENROLS else 403), folder
+        assert first == (200 if folder == who and _is(who, ENROLS) else 403), folder
         again = built.ask("POST", path, {"data": {"n": 2}, "options": {"cas": 1}}, who=who)[0]
         assert again == 403, folder
         assert built.ask("DELETE", path, who=who)[0] == 403, folder
@@ -221,7 +245,7 @@ def test_enrolment_creates_in_the_own_folder_and_never_again(built: Built, who: 
 
 @pytest.mark.parametrize("who", EVERYONE)
 def test_only_the_authority_lists_and_destroys_keys(built: Built, who: str) -> None:
-    is_authority = who == "metadata"
+    is_authority = who == AUTHORITY
     for folder in ("topic-keys", "topic-keys/auth.requests", "enroll", "enroll/gatekeeper/1"):
         status = built.ask("LIST", f"secret/metadata/{folder}", who=who)[0]
         assert status == (200 if is_authority else 403), folder
@@ -245,18 +269,19 @@ def test_capabilities_are_what_openbao_itself_says(built: Built, acl: Acl) -> No
             if not rule.path.endswith("/")
         }
     )
-    for name, policy in found.items():
-        body = {"token": built.tokens[name], "paths": paths}
+    for role in built.plan.approles:
+        body = {"token": built.tokens[role.name], "paths": paths}
         said = built.bao.call("POST", "sys/capabilities", body)["data"]
         for path in paths:
-            expected = policy.capabilities(path) or {"deny"}
-            assert set(said[path]) == set(expected), (name, path)
+            both = (found[name].capabilities(path) for name in role.policies)
+            expected = frozenset().union(*both) or {"deny"}
+            assert set(said[path]) == set(expected), (role.name, path)
 
 
-def test_token_has_its_own_policy_alone(built: Built) -> None:
+def test_token_has_the_policies_of_its_service_and_its_own_alone(built: Built) -> None:
     for who in EVERYONE:
         data = built.ask("GET", "auth/token/lookup-self", who=who)[1]["data"]
-        assert data["policies"] == [who]
+        assert data["policies"] == [who.partition("--")[0], who]
         assert built.ask("POST", "auth/token/renew-self", {}, who=who)[0] == 200
 
 
@@ -268,7 +293,7 @@ def test_only_the_authority_signs_documents_and_nobody_uses_the_root_key(
     built: Built, who: str
 ) -> None:
     body = {"input": "AA=="}
-    expected = 200 if who == "metadata" else 403
+    expected = 200 if who == AUTHORITY else 403
     assert built.ask("POST", "transit/sign/authority-signing", body, who=who)[0] == expected
     assert built.ask("POST", "transit/sign/authority-root", body, who=who)[0] == 403
 
@@ -281,14 +306,14 @@ def test_bundle_copy_is_sealed_by_the_authority_and_opened_by_its_service(
     for service in ("gatekeeper", "auth-controller"):
         sealed = built.bao.call("POST", f"transit/encrypt/svc-{service}", plain)["data"]
         status = built.ask("POST", f"transit/encrypt/svc-{service}", plain, who=who)[0]
-        assert status == (200 if who == "metadata" else 403)
+        assert status == (200 if who == AUTHORITY else 403)
         body = {"ciphertext": sealed["ciphertext"]}
         status = built.ask("POST", f"transit/decrypt/svc-{service}", body, who=who)[0]
-        assert status == (200 if who == service else 403)
+        assert status == (200 if _is(who, (service,)) else 403)
 
 
 def test_authority_makes_no_transit_key_by_using_it(built: Built) -> None:
-    status = built.ask("POST", "transit/encrypt/svc-new", {"plaintext": "AA=="}, who="metadata")[0]
+    status = built.ask("POST", "transit/encrypt/svc-new", {"plaintext": "AA=="}, who=AUTHORITY)[0]
     assert status == 403
 
 
@@ -298,8 +323,11 @@ def test_authority_makes_no_transit_key_by_using_it(built: Built) -> None:
 @pytest.mark.usefixtures("issuer")
 @pytest.mark.parametrize("who", EVERYONE)
 def test_identity_signs_leaf_certificates_of_its_own_roles_only(built: Built, who: str) -> None:
-    for role in ("admin", "auth-controller", "gatekeeper", "metadata", "nats", "probe", "watcher"):
-        body = {"csr": _request(role, f"{role}/1")}
+    for role in (one.name for one in built.plan.pki_roles):
+        service, _, instance = role.partition("--")
+        if service == "nats":
+            instance = f"nats-{int(instance) + 1}"
+        body = {"csr": _request(service, f"{service}/{instance or 1}")}
         status = built.ask("POST", f"nats_int/sign/{role}", body, who=who)[0]
         assert status == (200 if role in SIGNS[who] else 403), role
         assert built.ask("POST", f"nats_int/issue/{role}", {}, who=who)[0] == 403, role
@@ -309,10 +337,10 @@ def test_identity_signs_leaf_certificates_of_its_own_roles_only(built: Built, wh
 
 @pytest.mark.usefixtures("issuer")
 def test_leaf_carries_the_uri_and_common_name_and_is_back_dated(built: Built) -> None:
-    body = {"csr": _request("gatekeeper", "gatekeeper/1")}
-    answer = built.ask("POST", "nats_int/sign/gatekeeper", body, who="gatekeeper")[1]
+    body = {"csr": _request("gatekeeper", "gatekeeper/0")}
+    answer = built.ask("POST", "nats_int/sign/gatekeeper--0", body, who="gatekeeper--0")[1]
     facts = x509.describe(x509.pem_to_der(answer["data"]["certificate"]))
-    assert facts.common_name == "gatekeeper/1"
+    assert facts.common_name == "gatekeeper/0"
     assert facts.uri_sans == (f"spiffe://{DOMAIN}/gatekeeper",)
     life = PROFILE.leaf_validity + PROFILE.not_before_backdate
     assert abs(facts.not_after - facts.not_before - life).total_seconds() <= 1
@@ -322,54 +350,60 @@ def test_leaf_carries_the_uri_and_common_name_and_is_back_dated(built: Built) ->
 @pytest.mark.parametrize(
     "csr",
     [
-        pytest.param(_request("metadata", "metadata/1"), id="another service"),
-        pytest.param(_request("gatekeeper", "gatekeeper/1", trust_domain="evil"), id="domain"),
-        pytest.param(_request("gatekeeperx", "gatekeeperx/1"), id="longer name"),
-        pytest.param(_request("gatekeeper", "gatekeeper/1", dns=["localhost"]), id="dns"),
-        pytest.param(_request("gatekeeper", "gatekeeper/1", ips=["127.0.0.1"]), id="ip"),
+        pytest.param(_request("metadata", "metadata/0"), id="another service"),
+        pytest.param(_request("gatekeeper", "gatekeeper/1"), id="sibling"),
+        pytest.param(_request("gatekeeper", "gatekeeper/00"), id="longer instance"),
+        pytest.param(_request("gatekeeper", "gatekeeper/0", trust_domain="evil"), id="domain"),
+        pytest.param(_request("gatekeeperx", "gatekeeperx/0"), id="longer name"),
+        pytest.param(_request("gatekeeper", "gatekeeper/0", dns=["localhost"]), id="dns"),
+        pytest.param(_request("gatekeeper", "gatekeeper/0", ips=["127.0.0.1"]), id="ip"),
     ],
 )
 def test_request_beyond_the_role_is_refused(built: Built, csr: str) -> None:
-    status, answer = built.ask("POST", "nats_int/sign/gatekeeper", {"csr": csr}, who="gatekeeper")
+    status, answer = built.ask(
+        "POST", "nats_int/sign/gatekeeper--0", {"csr": csr}, who="gatekeeper--0"
+    )
     assert status == 400, answer
 
 
 @pytest.mark.usefixtures("issuer")
 def test_wrong_common_name_with_the_right_uri_is_refused(built: Built) -> None:
-    role = next(role for role in built.plan.pki_roles if role.name == "metadata").parameters
+    role = next(role for role in built.plan.pki_roles if role.name == AUTHORITY).parameters
     wider = role | {"allowed_uri_sans": [f"spiffe://{DOMAIN}/gatekeeper"]}
     built.bao.call("POST", "nats_int/roles/gatekeeper-cn", wider)
-    body = {"csr": _request("gatekeeper", "gatekeeper/1")}
+    body = {"csr": _request("gatekeeper", "gatekeeper/0")}
     context = built.bao.token_file('path "nats_int/sign/gatekeeper-cn" {capabilities=["update"]}')
     other = Built(built.bao, built.plan, {"x": context.read_text()})
     status, answer = other.ask("POST", "nats_int/sign/gatekeeper-cn", body, who="x")
     assert status == 400
-    assert "common name gatekeeper/1 not allowed" in str(answer["errors"])
+    assert "common name gatekeeper/0 not allowed" in str(answer["errors"])
 
 
 @pytest.mark.usefixtures("issuer")
 def test_parameters_of_the_request_add_no_name(built: Built) -> None:
     body = {
-        "csr": _request("gatekeeper", "gatekeeper/1"),
+        "csr": _request("gatekeeper", "gatekeeper/0"),
         "common_name": "metadata/1",
         "uri_sans": f"spiffe://{DOMAIN}/metadata",
         "alt_names": "localhost",
         "ip_sans": "127.0.0.1",
     }
-    answer = built.ask("POST", "nats_int/sign/gatekeeper", body, who="gatekeeper")[1]
+    answer = built.ask("POST", "nats_int/sign/gatekeeper--0", body, who="gatekeeper--0")[1]
     facts = x509.describe(x509.pem_to_der(answer["data"]["certificate"]))
     assert (facts.common_name, facts.uri_sans) == (
-        "gatekeeper/1",
+        "gatekeeper/0",
         (f"spiffe://{DOMAIN}/gatekeeper",),
     )
 
 
 @pytest.mark.usefixtures("issuer")
 def test_server_leaf_may_carry_its_names_and_no_others(built: Built) -> None:
-    good = {"csr": _request("nats", "nats/1", dns=["localhost"], ips=["127.0.0.1"])}
-    assert built.ask("POST", "nats_int/sign/nats", good, who="keeper")[0] == 200
-    bad = {"csr": _request("nats", "nats/1", dns=["example.org"])}
-    assert built.ask("POST", "nats_int/sign/nats", bad, who="keeper")[0] == 400
+    path = "nats_int/sign/nats--0"
+    good = {"csr": _request("nats", "nats/nats-1", dns=["localhost"], ips=["127.0.0.1"])}
+    assert built.ask("POST", path, good, who="keeper--0")[0] == 200
+    for instance, host in (("nats/nats-1", "example.org"), ("nats/nats-2", "localhost")):
+        bad = {"csr": _request("nats", instance, dns=[host])}
+        assert built.ask("POST", path, bad, who="keeper--0")[0] == 400, instance
 
 
 def test_roles_come_back_as_they_were_written(built: Built) -> None:
@@ -385,29 +419,29 @@ def test_authority_rotates_issuers_and_nobody_else_touches_them(built: Built, is
     newer = _make_issuer(built, 2)
     csr = {"csr": _request("probe", "probe/1"), "ttl": "30m"}
     path = f"nats_int/issuer/{issuer}/sign/probe"
-    assert built.ask("POST", path, csr, who="metadata")[0] == 200
-    for who in set(EVERYONE) - {"metadata"}:
+    assert built.ask("POST", path, csr, who=AUTHORITY)[0] == 200
+    for who in set(EVERYONE) - {AUTHORITY}:
         assert built.ask("DELETE", f"nats_int/issuer/{newer}", who=who)[0] == 403
         assert built.ask("POST", "nats_int/config/issuers", {"default": issuer}, who=who)[0] == 403
         assert built.ask("POST", "pki/root/sign-intermediate", {}, who=who)[0] == 403
-    built.ask("POST", "nats_int/config/issuers", {"default": issuer}, who="metadata")
-    key = built.ask("GET", f"nats_int/issuer/{newer}", who="metadata")[1]["data"]["key_id"]
-    assert built.ask("DELETE", f"nats_int/issuer/{newer}", who="metadata")[0] in (200, 204)
-    assert built.ask("DELETE", f"nats_int/key/{key}", who="metadata")[0] in (200, 204)
+    built.ask("POST", "nats_int/config/issuers", {"default": issuer}, who=AUTHORITY)
+    key = built.ask("GET", f"nats_int/issuer/{newer}", who=AUTHORITY)[1]["data"]["key_id"]
+    assert built.ask("DELETE", f"nats_int/issuer/{newer}", who=AUTHORITY)[0] in (200, 204)
+    assert built.ask("DELETE", f"nats_int/key/{key}", who=AUTHORITY)[0] in (200, 204)
 
 
 # --- secret-ids, fencing, revocation; last, because a service loses its rights -------------------
 
 
 def test_secret_ids_come_out_wrapped_and_for_the_authority_only(built: Built) -> None:
-    path = "auth/approle/role/gatekeeper/secret-id"
-    assert built.ask("POST", path, {}, who="metadata")[0] == 403
-    assert built.ask("POST", path, {}, who="metadata", wrap=True)[0] == 200
-    accessors = built.ask("LIST", path, who="metadata")[1]["data"]["keys"]
+    path = "auth/approle/role/gatekeeper--0/secret-id"
+    assert built.ask("POST", path, {}, who=AUTHORITY)[0] == 403
+    assert built.ask("POST", path, {}, who=AUTHORITY, wrap=True)[0] == 200
+    accessors = built.ask("LIST", path, who=AUTHORITY)[1]["data"]["keys"]
     body = {"secret_id_accessor": accessors[0]}
-    destroy = "auth/approle/role/gatekeeper/secret-id-accessor/destroy"
-    assert built.ask("POST", destroy, body, who="metadata")[0] == 204
-    for who in set(EVERYONE) - {"metadata"}:
+    destroy = "auth/approle/role/gatekeeper--0/secret-id-accessor/destroy"
+    assert built.ask("POST", destroy, body, who=AUTHORITY)[0] == 204
+    for who in set(EVERYONE) - {AUTHORITY}:
         for role in EVERYONE:
             mint = f"auth/approle/role/{role}/secret-id"
             assert built.ask("POST", mint, {}, who=who, wrap=True)[0] == 403
@@ -415,25 +449,30 @@ def test_secret_ids_come_out_wrapped_and_for_the_authority_only(built: Built) ->
 
 def test_successor_revokes_the_token_of_its_predecessor(built: Built) -> None:
     made = built.bao.call(
-        "POST", "auth/token/create", {"policies": ["metadata"], "no_default_policy": True}
+        "POST",
+        "auth/token/create",
+        {"policies": ["metadata", AUTHORITY], "no_default_policy": True},
     )["auth"]
     after = Built(built.bao, built.plan, {"old": made["client_token"]})
     assert after.ask("GET", "secret/data/rotation/ca", who="old")[0] == 200
     body = {"accessor": made["accessor"]}
-    assert built.ask("POST", "auth/token/revoke-accessor", body, who="keeper")[0] == 403
-    assert built.ask("POST", "auth/token/revoke-accessor", body, who="metadata")[0] == 204
+    assert built.ask("POST", "auth/token/revoke-accessor", body, who="keeper--0")[0] == 403
+    assert built.ask("POST", "auth/token/revoke-accessor", body, who=AUTHORITY)[0] == 204
     assert after.ask("GET", "secret/data/rotation/ca", who="old")[0] == 403
 
 
 def test_authority_empties_a_policy_and_writes_no_other_text(built: Built) -> None:
     path = "sys/policies/acl/gatekeeper"
     everything = {"policy": 'path "*" { capabilities = ["sudo", "read"] }'}
-    assert built.ask("PUT", path, everything, who="metadata")[0] == 403
-    for other in ("metadata", "keeper", "test-admin", "admin"):
+    assert built.ask("PUT", path, everything, who=AUTHORITY)[0] == 403
+    for other in ("metadata", AUTHORITY, "keeper", "keeper--0", "test-admin", "admin"):
         body = {"policy": REVOKED_POLICY}
-        assert built.ask("PUT", f"sys/policies/acl/{other}", body, who="metadata")[0] == 403
-    assert built.ask("GET", "secret/data/bundles/gatekeeper", who="gatekeeper")[0] == 200
-    assert built.ask("PUT", path, {"policy": REVOKED_POLICY}, who="metadata")[0] == 204
-    for read in ("secret/data/bundles/gatekeeper", "secret/data/trust/bundle"):
-        assert built.ask("GET", read, who="gatekeeper")[0] == 403
+        assert built.ask("PUT", f"sys/policies/acl/{other}", body, who=AUTHORITY)[0] == 403
+    assert built.ask("GET", "secret/data/bundles/gatekeeper", who="gatekeeper--0")[0] == 200
+    assert built.ask("PUT", path, {"policy": REVOKED_POLICY}, who=AUTHORITY)[0] == 204
+    own = "sys/policies/acl/gatekeeper--0"
+    assert built.ask("PUT", own, {"policy": REVOKED_POLICY}, who=AUTHORITY)[0] == 204
+    own_paths = ("nats_int/sign/gatekeeper--0", "secret/data/secret-ids/offered/gatekeeper/0")
+    for read in ("secret/data/bundles/gatekeeper", "secret/data/trust/bundle", *own_paths):
+        assert built.ask("GET", read, who="gatekeeper--0")[0] == 403
     assert names.KV_TRUST_BUNDLE in TABLE

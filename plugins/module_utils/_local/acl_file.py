@@ -27,6 +27,7 @@ class PlanSpec:
     Attributes:
         acl_file: The file.
         replicas: How many servers keep each stream.
+        servers: Names of the message servers in the order of their keepers.
         server_names: DNS names, globs allowed, that the servers' certificates may carry.
         denied: Revoked services; ``None`` for none.
         profile: Name of the profile of durations.
@@ -35,6 +36,7 @@ class PlanSpec:
 
     acl_file: str
     replicas: int
+    servers: Sequence[str]
     server_names: Sequence[str]
     denied: Sequence[str] | None
     profile: str
@@ -67,6 +69,7 @@ def compile_acl(spec: PlanSpec, check_mode: bool) -> Outcome:  # noqa: ARG001  #
             acl,
             profile,
             deny=_core.deny_list.DenyList(services=denied),
+            servers=spec.servers,
             server_names=spec.server_names,
         ).to_dict()
         policies = openbao.pop("policies")

@@ -12,7 +12,7 @@ from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.servers import LocalServer
 from securetransport.adapters.system import SystemClock, SystemRandomness
 from securetransport.adapters.tls import HandshakeProbe
-from securetransport.core.base.names import NATS_SERVER, instance_id
+from securetransport.core.base.names import NATS_SERVER, instance_id, instance_role
 from securetransport.keeper.exec_server import exec_server
 from securetransport.keeper.service import Keeper, Ports
 from securetransport.keeper.settings import KeeperSettings
@@ -46,6 +46,7 @@ async def build(settings: KeeperSettings, registry: CollectorRegistry) -> App:
         settings.identity.trust_domain,
         NATS_SERVER,
         instance_id(NATS_SERVER, server.name),
+        role=instance_role(instance_id(NATS_SERVER, settings.identity.instance)),
         dns=server.dns,
         ips=server.ips,
     )

@@ -65,7 +65,8 @@ class Authority:
         self.bao.call("POST", "pki/root/generate/internal", root)
         self._pin()
         self._sign_acl()
-        token = self.bao.token_file(plan.policies["metadata"])
+        both = plan.policies["metadata"] + plan.policies["metadata--0"]
+        token = self.bao.token_file(both)
         (self.folder / "metadata.toml").write_text(self._toml(token))
 
     def start(self) -> None:
@@ -142,7 +143,7 @@ class Authority:
     def _toml(self, token: Path) -> str:
         addresses = json.dumps(list(self.bao.addresses))
         return f"""
-identity = {{service = "metadata", instance = "1", trust_domain = "example.test"}}
+identity = {{service = "metadata", instance = "0", trust_domain = "example.test"}}
 openbao = {{addresses = {addresses}, ca_file = "{self.bao.ca_file}", token_file = "{token}"}}
 authority = {{keys_file = "{self.folder}/authority-keys.json"}}
 acl = {{administrator_keys_file = "{self.folder}/administrators.json"}}

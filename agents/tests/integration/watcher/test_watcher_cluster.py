@@ -109,7 +109,7 @@ async def test_attestation_of_the_other_account_is_kept_by_the_stream(
                 stored = await listener.connection.last_message(
                     "ATTESTATIONS", "metadata.attest.watcher.1"
                 )
-        assert documents.decode(stored.data).signer == "watcher/1"
+        assert documents.decode(stored.data).signer == "watcher/0"
 
 
 async def test_connections_are_known_by_their_leaf_over_several_pages(

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from securetransport.core.base.errors import SecureTransportError
-from securetransport.core.base.names import PKI_MOUNT, InstanceId, ServiceId, spiffe_id
+from securetransport.core.base.names import (
+    PKI_MOUNT,
+    InstanceId,
+    ServiceId,
+    instance_role,
+    spiffe_id,
+)
 from securetransport.core.crypto.x509 import describe, make_csr, pem_to_der, tls_identity
 from securetransport.core.ports import SecretStore, TlsIdentity
 
@@ -19,7 +25,7 @@ class OpenBaoLeafSource:
         trust_domain: Host part of the SPIFFE id.
         service: Whose leaf; a keeper asks for ``nats``.
         instance: ``<service>/<replica>``; becomes the common name.
-        role: PKI role; ``None`` for the one named as the service.
+        role: PKI role; ``None`` for the instance's own, ``<service>--<replica>``.
         dns: DNS names, for servers.
         ips: IP addresses as text, for servers.
     """
@@ -39,7 +45,7 @@ class OpenBaoLeafSource:
         self._trust_domain = trust_domain
         self._service = service
         self._instance = instance
-        self._path = f"{PKI_MOUNT}/sign/{role or service}"
+        self._path = f"{PKI_MOUNT}/sign/{role or instance_role(instance)}"
         self._dns = tuple(dns)
         self._ips = tuple(ips)
 

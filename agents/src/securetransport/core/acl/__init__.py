@@ -10,6 +10,7 @@ subjects     matching of NATS subjects
 platform     rights on the bus that follow from the protocol
 compiled     all of it, compiled once
 broker       users and permissions of the servers, and their configuration text
+instances    who logs in to OpenBao: one AppRole, policy and PKI role for each instance
 policies     rights in OpenBao by path
 openbao      policies, AppRoles, PKI roles and transit keys as a plan for Ansible
 streams      streams and durables
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 from securetransport.core.acl.compile.broker import bus_rights, compile_broker, render_broker_conf
 from securetransport.core.acl.compile.compiled import CompiledAcl, compile_acl
+from securetransport.core.acl.compile.instances import login_instances
 from securetransport.core.acl.compile.openbao import (
     AppRoleSpec,
     OpenBaoPlan,
@@ -32,7 +34,7 @@ from securetransport.core.acl.compile.openbao import (
     TransitKeySpec,
     compile_openbao,
 )
-from securetransport.core.acl.compile.policies import REVOKED_POLICY, Policy, policies
+from securetransport.core.acl.compile.policies import REVOKED_POLICY, Policy, policies, policies_of
 from securetransport.core.acl.compile.streams import (
     compile_consumers,
     compile_streams,
@@ -81,9 +83,11 @@ __all__ = [
     "explain",
     "is_allowed",
     "load_acl",
+    "login_instances",
     "longest_wait",
     "matrix",
     "policies",
+    "policies_of",
     "probe_subjects",
     "render_broker_conf",
     "storage_bytes",

@@ -76,6 +76,8 @@ def _rights(old: Acl, new: Acl) -> Iterator[str]:
         for spec, into in ((before, had), (after, has)):
             items = spec.consumes if spec else ()
             into.update(f"consumes {item.topic} by durable {item.durable}" for item in items)
+        if before and after and before.replicas != after.replicas:
+            yield f"~ {name} replicas: {before.replicas} -> {after.replicas}"
         yield from (f"+ {name} {right}" for right in sorted(has - had))
         yield from (f"- {name} {right}" for right in sorted(had - has))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from securetransport.core.acl.compile.broker import bus_rights
+from securetransport.core.acl.compile.instances import login_instances
 from securetransport.core.acl.compile.policies import policies
 from securetransport.core.acl.model import Acl
 from securetransport.core.acl.platform import WITHOUT_BUS
 from securetransport.core.base import names
 from securetransport.core.base.errors import ConfigError, NotFoundError
-from securetransport.core.base.names import ServiceId
+from securetransport.core.base.names import ServiceId, instance_role, service_of
 
 BUS_ACTIONS = ("publish", "subscribe")
 STORE_ACTIONS = ("create", "read", "update", "delete", "list")
@@ -53,9 +54,13 @@ def _explain_bus(acl: Acl, identity: ServiceId, action: str, subject: str) -> st
 
 
 def _explain_store(acl: Acl, identity: ServiceId, action: str, path: str) -> str:
-    policy = policies(acl).get(identity)
-    if policy is None:
+    found = policies(acl)
+    if identity not in found:
         return f"denied: {identity} does not log in to OpenBao"
-    if action in policy.capabilities(path):
+    if action in found[identity].capabilities(path):
         return f"allowed: {identity} may {action} {path} by its policy"
-    return f"denied: the policy of {identity} does not allow {action} on {path}"
+    for instance in login_instances(acl):
+        own = instance_role(instance)
+        if service_of(instance) == identity and action in found[own].capabilities(path):
+            return f"allowed: {instance} alone may {action} {path} by its own policy"
+    return f"denied: no policy of {identity} allows {action} on {path}"

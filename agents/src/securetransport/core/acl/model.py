@@ -20,6 +20,7 @@ from securetransport.core.base.profile import MAX_DEAD_LETTER_AGE
 from securetransport.core.formats.service_bundle import TopicRule
 
 DEFAULT_RETENTION = "workqueue"
+DEFAULT_REPLICAS = 1
 DEFAULT_MAX_MESSAGE_BYTES = 1 << 20
 DEFAULT_DEAD_LETTER_SECONDS = int(MAX_DEAD_LETTER_AGE.total_seconds())
 
@@ -55,10 +56,11 @@ class Consumption:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """What one service may do with topics, sorted."""
+    """What one service may do with topics, sorted, and how many instances it may have."""
 
     produces: tuple[Topic, ...] = ()
     consumes: tuple[Consumption, ...] = ()
+    replicas: int = DEFAULT_REPLICAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,14 @@ class ForeignSpec:
         trust_reload_seconds: How long after an announcement its trust is assumed to be new.
         publish: Subjects it may publish to.
         subscribe: Subjects it may subscribe to.
+        replicas: How many instances it may have.
     """
 
     reason: str
     trust_reload_seconds: int
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
+    replicas: int = DEFAULT_REPLICAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class Acl:
                             for item in entry.get("consumes", [])
                         )
                     ),
+                    replicas=entry.get("replicas", DEFAULT_REPLICAS),
                 )
                 for name, entry in sorted(document["services"].items())
             },
@@ -124,6 +129,7 @@ class Acl:
                     trust_reload_seconds=entry["trust_reload_seconds"],
                     publish=tuple(sorted(entry.get("publish", []))),
                     subscribe=tuple(sorted(entry.get("subscribe", []))),
+                    replicas=entry.get("replicas", DEFAULT_REPLICAS),
                 )
                 for name, entry in sorted(document.get("foreign", {}).items())
             },
@@ -153,10 +159,10 @@ class Acl:
         return acl
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the file's structure with every default spelled out, but for the dead letters'.
+        """Return the file's structure with every default spelled out, but for what came later.
 
-        Their age came later: an ACL that says nothing of it keeps its canonical form, and so its
-        signature and digest.
+        The age of dead letters and the replicas did: an ACL that says nothing of them keeps its
+        canonical form, and so its signature and digest.
         """
         dead_letters = (
             {}
@@ -184,6 +190,7 @@ class Acl:
                         {"topic": item.topic, "durable": item.durable} for item in spec.consumes
                     ],
                 }
+                | _replicas(spec.replicas)
                 for name, spec in self.services.items()
             },
             "foreign": {
@@ -193,6 +200,7 @@ class Acl:
                     "publish": list(spec.publish),
                     "subscribe": list(spec.subscribe),
                 }
+                | _replicas(spec.replicas)
                 for name, spec in self.foreign.items()
             },
         }
@@ -216,6 +224,10 @@ class Acl:
             known = ", ".join(self.services)
             raise NotFoundError(f"service {name!r} is not in the ACL; it has {known}")
         return spec
+
+
+def _replicas(number: int) -> dict[str, int]:
+    return {} if number == DEFAULT_REPLICAS else {"replicas": number}
 
 
 def topic_rules(acl: Acl) -> dict[Topic, TopicRule]:

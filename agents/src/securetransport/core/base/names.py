@@ -160,6 +160,14 @@ def replica_of(instance: InstanceId) -> str:
     return instance.split("/", 1)[1]
 
 
+def instance_role(instance: InstanceId) -> str:
+    """Return the name of an instance's AppRole, PKI role and policy, ``<service>--<instance>``.
+
+    No service can be called like it: two hyphens in a row are in no service's name.
+    """
+    return f"{service_of(instance)}--{replica_of(instance)}"
+
+
 def spiffe_id(trust_domain: str, service: ServiceId) -> str:
     """Return the URI SAN of a service, which is also its NATS user."""
     return f"spiffe://{trust_domain}/{service}"
@@ -203,8 +211,18 @@ def kv_keeper_attestation(server: str) -> str:
 
 
 def kv_enrolled_key(instance: InstanceId, key_id: KeyId) -> str:
-    """Return where an instance enrols one verify key; its service may only create there."""
+    """Return where an instance enrols one verify key; it alone may write there, and only create."""
     return f"enroll/{instance}/{key_id}"
+
+
+def kv_offered_secret_id(instance: InstanceId) -> str:
+    """Return where the authority lays a wrapped secret-id; only this instance may read it."""
+    return f"secret-ids/offered/{instance}"
+
+
+def kv_proven_secret_id(instance: InstanceId) -> str:
+    """Return where an instance states which secret-id it has logged in with."""
+    return f"secret-ids/proven/{instance}"
 
 
 def kv_directory_entry(key_id: KeyId) -> str:

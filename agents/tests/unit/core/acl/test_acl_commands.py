@@ -82,17 +82,17 @@ def test_new_trust_domain_affects_everyone() -> None:
         (
             "gatekeeper",
             "create",
-            "secret/data/enroll/gatekeeper/1/abc",
-            "allowed: gatekeeper may create secret/data/enroll/gatekeeper/1/abc by its policy",
+            "secret/data/enroll/gatekeeper/0/abc",
+            (
+                "allowed: gatekeeper/0 alone may create secret/data/enroll/gatekeeper/0/abc"
+                " by its own policy"
+            ),
         ),
         (
             "gatekeeper",
             "update",
-            "secret/data/enroll/gatekeeper/1/abc",
-            (
-                "denied: the policy of gatekeeper does not allow update"
-                " on secret/data/enroll/gatekeeper/1/abc"
-            ),
+            "secret/data/enroll/gatekeeper/0/abc",
+            "denied: no policy of gatekeeper allows update on secret/data/enroll/gatekeeper/0/abc",
         ),
         ("probe", "read", "secret/data/trust/bundle", "denied: probe does not log in to OpenBao"),
     ],

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from securetransport.core.acl.compile.broker import compile_broker
+from securetransport.core.acl.compile.instances import DEFAULT_SERVERS
 from securetransport.core.acl.compile.openbao import SECRET_ID_TTL, OpenBaoPlan, compile_openbao
 from securetransport.core.acl.compile.streams import (
     compile_consumers,
@@ -69,6 +70,7 @@ def compile_acl(  # noqa: PLR0913  # one keyword per choice that the ACL file do
     profile: Profile,
     *,
     deny: DenyList | None = None,
+    servers: Sequence[str] = DEFAULT_SERVERS,
     server_names: Sequence[str] = ("localhost",),
     secret_id_ttl: timedelta = SECRET_ID_TTL,
     replicas: int = 3,
@@ -79,6 +81,7 @@ def compile_acl(  # noqa: PLR0913  # one keyword per choice that the ACL file do
         acl: The ACL.
         profile: For lives of certificates and the freshness limit of messages.
         deny: Services in it get no user and an empty policy.
+        servers: Names of the message servers in the order of their keepers.
         server_names: DNS names, globs allowed, that the servers' leaf certificates may carry.
         secret_id_ttl: Life of a secret-id that nobody renews.
         replicas: Servers that keep a copy of a stream: 1, 3 or 5.
@@ -91,7 +94,12 @@ def compile_acl(  # noqa: PLR0913  # one keyword per choice that the ACL file do
         digest=acl.digest(),
         broker=compile_broker(acl, deny),
         openbao=compile_openbao(
-            acl, profile, deny=deny, server_names=server_names, secret_id_ttl=secret_id_ttl
+            acl,
+            profile,
+            deny=deny,
+            servers=servers,
+            server_names=server_names,
+            secret_id_ttl=secret_id_ttl,
         ),
         streams=tuple(compile_streams(acl, profile, replicas=replicas)),
         consumers=tuple(compile_consumers(acl, replicas=replicas)),

@@ -3,8 +3,8 @@
 Every parameter is written as OpenBao gives it back (durations in seconds), so that a second run can
 compare and change nothing. PKI roles, tried on OpenBao 2.7:
 
-1. The common name is checked by the glob ``<service>/*``; ``cn_validations: disabled`` would switch
-   that check off, so the default validations stay.
+1. The common name is checked as a bare domain, ``<service>/<instance>`` exactly; ``cn_validations:
+   disabled`` would switch that check off, so the default validations stay.
 2. Exactly one URI SAN is allowed; DNS and IP names belong to the servers' role only.
 3. Common name and SANs come from the CSR, and parameters of the request cannot add any.
 """
@@ -16,10 +16,16 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from securetransport.core.acl.compile.policies import AGENTS, REVOKED_POLICY, policies
+from securetransport.core.acl.compile.instances import (
+    DEFAULT_SERVERS,
+    login_instances,
+    server_of,
+    server_role,
+)
+from securetransport.core.acl.compile.policies import REVOKED_POLICY, policies, policies_of
 from securetransport.core.acl.model import Acl
 from securetransport.core.base import names
-from securetransport.core.base.names import ServiceId
+from securetransport.core.base.names import InstanceId, ServiceId, instance_role, service_of
 from securetransport.core.base.profile import Profile
 from securetransport.core.formats.deny_list import DenyList
 
@@ -36,13 +42,17 @@ class AppRoleSpec:
     """One login role.
 
     Attributes:
-        name: The identity.
+        name: ``<service>--<instance>``.
+        service: Whose instance it is.
+        instance: Which of them.
         policies: What its tokens may do.
         parameters: Body for ``auth/approle/role/<name>``.
         is_denied: Revoked: no secret-id may be made for it.
     """
 
     name: str
+    service: str
+    instance: str
     policies: tuple[str, ...]
     parameters: dict[str, Any]
     is_denied: bool = False
@@ -57,7 +67,7 @@ class PkiRoleSpec:
     """One sign role of the intermediates' mount.
 
     Attributes:
-        name: The identity whose leaf certificates it signs.
+        name: ``<service>--<instance>`` of the leaf certificates that it signs.
         mount: The mount.
         parameters: Body for ``<mount>/roles/<name>``.
     """
@@ -97,7 +107,7 @@ class OpenBaoPlan:
         approles: Login roles by rising name.
         pki_roles: Sign roles by rising name.
         transit_keys: Keys by rising name.
-        denied: Revoked services; their policy is emptied.
+        denied: Revoked services; their policies are emptied.
     """
 
     policies: dict[str, str]
@@ -117,11 +127,12 @@ class OpenBaoPlan:
         }
 
 
-def compile_openbao(
+def compile_openbao(  # noqa: PLR0913  # one keyword per choice that the ACL file does not make
     acl: Acl,
     profile: Profile,
     *,
     deny: DenyList | None = None,
+    servers: Sequence[str] = DEFAULT_SERVERS,
     server_names: Sequence[str] = ("localhost",),
     secret_id_ttl: timedelta = SECRET_ID_TTL,
 ) -> OpenBaoPlan:
@@ -131,40 +142,40 @@ def compile_openbao(
         acl: The ACL.
         profile: For the life of leaf certificates and how far they are back-dated.
         deny: Services in it keep their role and get an empty policy.
+        servers: Names of the message servers in the order of their keepers.
         server_names: DNS names, globs allowed, that the servers' leaf certificates may carry.
         secret_id_ttl: Life of a secret-id that nobody renews.
     """
+    instances = login_instances(acl, servers)
     known = {*acl.services, *acl.foreign}
     denied = (
         tuple(sorted(service for service in deny.services if service in known)) if (deny) else ()
     )
+    emptied = {name for one in instances if service_of(one) in denied for name in policies_of(one)}
     texts = {
-        str(name): REVOKED_POLICY if name in denied else policy.to_hcl()
-        for name, policy in policies(acl).items()
+        name: REVOKED_POLICY if name in emptied else policy.to_hcl()
+        for name, policy in policies(acl, servers).items()
     }
     return OpenBaoPlan(
         policies=texts,
         approles=[
-            _approle(name, secret_id_ttl, is_denied=name in denied)
-            for name in sorted({*AGENTS, *acl.services, *acl.foreign})
+            _approle(one, secret_id_ttl, is_denied=service_of(one) in denied)
+            for one in sorted(instances)
         ],
-        pki_roles=[
-            _pki_role(acl, name, profile, server_names)
-            for name in sorted(
-                {*names.PLATFORM_SERVICES, *acl.services, *acl.foreign} - {names.KEEPER}
-            )
-        ],
+        pki_roles=_pki_roles(acl, profile, instances, servers, server_names),
         transit_keys=_transit_keys(acl),
         denied=denied,
     )
 
 
-def _approle(name: ServiceId, secret_id_ttl: timedelta, *, is_denied: bool) -> AppRoleSpec:
+def _approle(instance: InstanceId, secret_id_ttl: timedelta, *, is_denied: bool) -> AppRoleSpec:
     return AppRoleSpec(
-        name=name,
-        policies=(name,),
+        name=instance_role(instance),
+        service=service_of(instance),
+        instance=names.replica_of(instance),
+        policies=policies_of(instance),
         parameters={
-            "token_policies": [str(name)],
+            "token_policies": list(policies_of(instance)),
             # The default policy is not ours and grants more than nothing.
             "token_no_default_policy": True,
             # Tokens need an accessor that a successor can revoke, so they are not batch tokens.
@@ -181,23 +192,42 @@ def _approle(name: ServiceId, secret_id_ttl: timedelta, *, is_denied: bool) -> A
     )
 
 
+def _pki_roles(
+    acl: Acl,
+    profile: Profile,
+    instances: Sequence[InstanceId],
+    servers: Sequence[str],
+    server_names: Sequence[str],
+) -> list[PkiRoleSpec]:
+    def role(name: str, service: ServiceId, *domains: str) -> PkiRoleSpec:
+        return _pki_role(acl, profile, name, service, domains)
+
+    # A probe's leaf maps to nobody, whatever its common name.
+    found = [role(names.PROBE, names.PROBE, f"{names.PROBE}/*")]
+    for one in instances:
+        if service_of(one) == names.KEEPER:
+            leaf = f"{names.NATS_SERVER}/{server_of(one, servers)}"
+            found.append(role(server_role(one), names.NATS_SERVER, leaf, *server_names))
+        else:
+            found.append(role(instance_role(one), service_of(one), one))
+    return sorted(found, key=lambda spec: spec.name)
+
+
 def _pki_role(
-    acl: Acl, name: ServiceId, profile: Profile, server_names: Sequence[str]
+    acl: Acl, profile: Profile, name: str, service: ServiceId, domains: Sequence[str]
 ) -> PkiRoleSpec:
-    is_server = name == names.NATS_SERVER
+    is_server = service == names.NATS_SERVER
+    is_probe = service == names.PROBE
     # A probe leaf lives as long as its issuer; OpenBao refuses one that would outlive it.
-    longest = (
-        profile.ca_validity + profile.ca_lead if name == names.PROBE else profile.leaf_validity
-    )
-    domains = [f"{name}/*", *(server_names if is_server else ())]
+    longest = profile.ca_validity + profile.ca_lead if is_probe else profile.leaf_validity
     return PkiRoleSpec(
         name=name,
         mount=names.PKI_MOUNT,
         parameters={
-            "allowed_uri_sans": [names.spiffe_id(acl.trust_domain, name)],
-            "allowed_domains": domains,
-            "allow_glob_domains": True,
-            "allow_bare_domains": is_server,
+            "allowed_uri_sans": [names.spiffe_id(acl.trust_domain, service)],
+            "allowed_domains": list(domains),
+            "allow_glob_domains": is_server or is_probe,
+            "allow_bare_domains": not is_probe,
             "allow_subdomains": False,
             "allow_localhost": False,
             "allow_any_name": False,
@@ -205,7 +235,7 @@ def _pki_role(
             "allow_wildcard_certificates": False,
             "allowed_other_sans": [],
             "allowed_user_ids": [],
-            # A common name with a slash is no host name; the glob above still binds it.
+            # A common name with a slash is no host name; the domains above still bind it.
             "enforce_hostnames": False,
             "require_cn": True,
             "use_csr_common_name": True,

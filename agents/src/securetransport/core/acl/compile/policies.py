@@ -1,9 +1,10 @@
 """What each identity may do in OpenBao: rules by path, from the table of docs/architecture.md.
 
-Rules:
+A login has two policies. That of its service, named as the service, holds what all instances share;
+that of the instance, named as its AppRole, what is this instance's alone. Rules:
 
-1. Nothing is granted to a path that another identity owns; a service sees its own bundle, its own
-   enrolment (create only) and its own sign role.
+1. Nothing is granted to a path that another identity owns: a service sees its own bundle; an
+   instance its own enrolment (create only), its own sign role, its own secret-ids.
 2. Every identity reads the public documents: trust bundle, deny list, directory.
 3. The authority may *empty* the policy of a service, not write one: the only text it may store is
    :data:`REVOKED_POLICY`. Its secret-ids come out wrapped only.
@@ -15,13 +16,20 @@ Rules:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from securetransport.core.acl.compile.instances import (
+    DEFAULT_SERVERS,
+    login_instances,
+    may_enrol,
+    server_of,
+    server_role,
+)
 from securetransport.core.acl.model import Acl
 from securetransport.core.base import names
-from securetransport.core.base.names import ServiceId
+from securetransport.core.base.names import InstanceId, ServiceId, instance_role, service_of
 
 REVOKED_POLICY: Final = "# revoked"
 """Text of an emptied policy. OpenBao refuses empty text; a comment grants nothing (tried)."""
@@ -34,9 +42,6 @@ _APPROLE = f"auth/{names.APPROLE_MOUNT}"
 READ: Final = ("read",)
 WRITE: Final = ("create", "read", "update")
 UPDATE: Final = ("update",)
-
-AGENTS: Final = (names.METADATA, names.KEEPER, names.WATCHER, names.ADMIN)
-"""Identities of the platform that log in to OpenBao."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,9 @@ class PathRule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything one identity may do; a path that no rule names is denied."""
+    """What one policy allows; a path that no rule of a login's policies names is denied."""
 
-    name: ServiceId
+    name: str
     rules: tuple[PathRule, ...]
 
     def to_hcl(self) -> str:
@@ -100,22 +105,50 @@ def path_matches(pattern: str, path: str) -> bool:
     return tail[1].startswith(tail[0]) if is_prefix else tail[0] in {"+", tail[1]}
 
 
-def policies(acl: Acl) -> dict[ServiceId, Policy]:
-    """Return the policy of every identity that logs in, by name."""
-    found = {
-        names.METADATA: _metadata(acl),
-        names.KEEPER: _keeper(),
-        names.WATCHER: _watcher(),
-        names.ADMIN: _admin(),
-    }
-    for service in acl.services:
-        found[service] = _service(service)
-    for client in acl.foreign:
-        found[client] = _policy(client, [_sign(client)])
-    return dict(sorted(found.items()))
+def policies(acl: Acl, servers: Sequence[str] = DEFAULT_SERVERS) -> dict[str, Policy]:
+    """Return every policy by name: those of services and those of single instances.
+
+    Args:
+        acl: The ACL.
+        servers: Names of the message servers in the order of their keepers.
+    """
+    instances = login_instances(acl, servers)
+    found = [_metadata(acl, instances), _keeper(), _watcher(), _admin()]
+    found += [_service(service) for service in acl.services]
+    found += [_policy(client, ()) for client in acl.foreign]
+    found += [_instance(instance, servers) for instance in instances]
+    return {policy.name: policy for policy in sorted(found, key=lambda policy: policy.name)}
 
 
-def _policy(name: ServiceId, rules: Iterable[PathRule]) -> Policy:
+def policies_of(instance: InstanceId) -> tuple[str, str]:
+    """Return the names of the policies of an instance's tokens."""
+    return service_of(instance), instance_role(instance)
+
+
+def _instance(instance: InstanceId, servers: Sequence[str]) -> Policy:
+    """Return what no sibling may do."""
+    service = service_of(instance)
+    is_authority, is_keeper = service == names.METADATA, service == names.KEEPER
+    rules = [
+        _sign(server_role(instance) if is_keeper else instance_role(instance)),
+        # The authority lays its own there, too, and needs to see what lies there.
+        _data(names.kv_offered_secret_id(instance), WRITE if is_authority else READ),
+        _data(names.kv_proven_secret_id(instance), WRITE),
+        # Whoever has a secret-id may ask how long it is good; nobody but the authority makes one.
+        PathRule(f"{_APPROLE}/role/{instance_role(instance)}/secret-id/lookup", UPDATE),
+    ]
+    if may_enrol(service):
+        # Create only, so no enrolled key is ever replaced.
+        words = ("create", "read") if is_authority else ("create",)
+        rules.append(_data(f"enroll/{instance}/*", words))
+    if is_keeper:
+        # Reading its own last statement gives the number that the compare-and-swap needs.
+        rules.append(_data(names.kv_keeper_attestation(server_of(instance, servers)), WRITE))
+    rules.sort(key=lambda rule: rule.path)
+    return Policy(instance_role(instance), tuple(rules))
+
+
+def _policy(name: str, rules: Iterable[PathRule]) -> Policy:
     common = (
         PathRule("auth/token/lookup-self", READ),
         PathRule("auth/token/renew-self", UPDATE),
@@ -145,21 +178,14 @@ def _listing(path: str) -> tuple[PathRule, ...]:
     )
 
 
-def _sign(role: ServiceId) -> PathRule:
+def _sign(role: str) -> PathRule:
     return PathRule(f"{_INT}/sign/{role}", UPDATE)
-
-
-def _enrol(service: ServiceId) -> PathRule:
-    """Return the right to enrol verify keys: create only, so no enrolled key is ever replaced."""
-    return _data(f"enroll/{service}/*", ("create",))
 
 
 def _service(service: ServiceId) -> Policy:
     return _policy(
         service,
         (
-            _sign(service),
-            _enrol(service),
             _data(names.kv_service_bundle(service), READ),
             PathRule(f"{names.TRANSIT_MOUNT}/decrypt/{names.service_transit_key(service)}", UPDATE),
         ),
@@ -167,27 +193,24 @@ def _service(service: ServiceId) -> Policy:
 
 
 def _keeper() -> Policy:
-    attestation = names.kv_keeper_attestation("*")
     return _policy(
         names.KEEPER,
         (
-            _sign(names.NATS_SERVER),
             _data(names.KV_BROKER_POLICY, READ),
-            # Reading its own last attestation gives the number that the compare-and-swap needs.
-            _data(attestation, WRITE),
+            # Servers move one after the other, so a keeper reads what those before it state.
+            _data(names.kv_keeper_attestation("*"), READ),
         ),
     )
 
 
 def _watcher() -> Policy:
-    return _policy(names.WATCHER, (_sign(names.WATCHER), _sign(names.PROBE), _enrol(names.WATCHER)))
+    return _policy(names.WATCHER, (_sign(names.PROBE),))
 
 
 def _admin() -> Policy:
     return _policy(
         names.ADMIN,
         (
-            _sign(names.ADMIN),
             _data(names.KV_ACL, WRITE),
             _data(names.KV_BROKER_POLICY, READ),
             _data("rotation/*", READ),
@@ -197,14 +220,14 @@ def _admin() -> Policy:
     )
 
 
-def _metadata(acl: Acl) -> Policy:
+def _metadata(acl: Acl, instances: Sequence[InstanceId]) -> Policy:
     return _policy(
         names.METADATA,
         (
             *_metadata_documents(),
             *_metadata_pki(),
             *_metadata_transit(acl),
-            *_metadata_identities(acl),
+            *_metadata_identities(acl, instances),
         ),
     )
 
@@ -220,10 +243,11 @@ def _metadata_documents() -> Iterable[PathRule]:
         "directory/keys/*",
         "topic-keys/*",
         "bundles/*",
+        "secret-ids/offered/*",
     ):
         yield _data(path, WRITE)
+    yield _data("secret-ids/proven/*", READ)
     yield _data("enroll/*", READ)
-    yield _data(f"enroll/{names.METADATA}/*", ("create", "read"))
     yield _data(names.kv_keeper_attestation("*"), READ)
     yield from _listing("attest/keeper")
     for folder in ("directory/keys", "topic-keys", "bundles", "enroll"):
@@ -233,7 +257,6 @@ def _metadata_documents() -> Iterable[PathRule]:
 
 
 def _metadata_pki() -> Iterable[PathRule]:
-    yield _sign(names.METADATA)
     yield _sign(names.PROBE)
     yield PathRule(f"{_INT}/issuer/+/sign/{names.PROBE}", UPDATE)
     for path in (
@@ -258,16 +281,18 @@ def _metadata_transit(acl: Acl) -> Iterable[PathRule]:
         yield PathRule(f"{mount}/encrypt/{names.service_transit_key(service)}", UPDATE)
 
 
-def _metadata_identities(acl: Acl) -> Iterable[PathRule]:
+def _metadata_identities(acl: Acl, instances: Sequence[InstanceId]) -> Iterable[PathRule]:
     """Fencing of a predecessor, renewal of secret-ids, revocation of a service."""
     yield PathRule("auth/token/lookup-accessor", UPDATE)
     yield PathRule("auth/token/revoke-accessor", UPDATE)
-    for identity in (*AGENTS, *acl.services, *acl.foreign):
-        role = f"{_APPROLE}/role/{identity}"
+    for instance in instances:
+        role = f"{_APPROLE}/role/{instance_role(instance)}"
         yield PathRule(f"{role}/role-id", READ)
         yield PathRule(f"{role}/secret-id", UPDATE, is_wrapped=True)
         yield PathRule(f"{role}/secret-id/", ("list",))
         yield PathRule(f"{role}/secret-id-accessor/lookup", UPDATE)
         yield PathRule(f"{role}/secret-id-accessor/destroy", UPDATE)
-    for service in (*acl.services, *acl.foreign):
-        yield PathRule(f"sys/policies/acl/{service}", UPDATE, only={"policy": (REVOKED_POLICY,)})
+    revocable = {*acl.services, *acl.foreign}
+    revocable_too = {instance_role(one) for one in instances if service_of(one) in revocable}
+    for name in sorted({*revocable, *revocable_too}):
+        yield PathRule(f"sys/policies/acl/{name}", UPDATE, only={"policy": (REVOKED_POLICY,)})
