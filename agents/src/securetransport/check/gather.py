@@ -34,6 +34,7 @@ _HEALTH_QUERY: Final = "/v1/sys/health?standbyok=true&sealedcode=200&uninitcode=
 _OK: Final = 200
 _TAIL_BYTES: Final = 4000
 _TAIL_LINES: Final = 6
+_SOON_SECONDS: Final = 20.0
 _LOOK_SECONDS: Final = 2.0
 _VISIT_SECONDS: Final = 6.0
 
@@ -195,7 +196,7 @@ def _supervised(eyes: Eyes, state_dir: Path, cluster: str) -> tuple[str, list[Su
 
 def _process(eyes: Eyes, state_dir: Path, cluster: str, told: Supervised) -> ProcessSeen:
     last_words: tuple[str, ...] = ()
-    if told.state != "RUNNING":
+    if told.state != "RUNNING" or told.uptime_seconds < _SOON_SECONDS:
         log = state_dir / cluster / "log" / f"{told.name}.log"
         try:
             text = eyes.machine.tail(log, _TAIL_BYTES).decode("utf-8", errors="replace")

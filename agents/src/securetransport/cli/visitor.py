@@ -22,7 +22,7 @@ from securetransport.cli.session import (
 from securetransport.cli.settings import CliSettings
 from securetransport.core.acl import Acl, compile_consumers
 from securetransport.core.base import names
-from securetransport.core.base.errors import SecureTransportError
+from securetransport.core.base.errors import SecureTransportError, UnknownKeyError
 from securetransport.core.decisions.check.observation import BusSeen, StoreSeen
 from securetransport.core.formats import documents
 from securetransport.core.formats.body import DocumentKind
@@ -69,7 +69,9 @@ class AdminVisitor:
         try:
             accepted = await read_trust(settings, store)
         except SecureTransportError as error:
-            return replace(seen, trust_problem=_line(error)), None
+            is_unknown = error.fields.get("reason") == UnknownKeyError.reason
+            told = replace(seen, trust_problem=_line(error), is_signer_unknown=is_unknown)
+            return told, None
         seen = replace(seen, anchors=trust.names(accepted.body))
         try:
             leaf = await issue_leaf(settings, store, names.instance_id(names.ADMIN, _REPLICA))

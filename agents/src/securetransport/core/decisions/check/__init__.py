@@ -5,7 +5,7 @@ Rules:
 1. Every finding belongs to a check of :data:`~.catalogue.CATALOGUE`, which says why it matters and
    what to do next; nothing is found that is not listed there.
 2. Findings are ordered by how far from the cause they may be: machine, files, what files say, what
-   keeps processes running, processes, OpenBao, trust, servers, members, rotation, streams.
+   keeps processes running, processes, OpenBao, trust, servers, streams, members, rotation.
 3. A finding says what it breaks, and what it needs to be a cause of its own: where an earlier
    finding broke that, it is a consequence and is left out.
 4. Of one subject the first finding is told.

@@ -24,8 +24,8 @@ _LAYERS: Final[tuple[Callable[[Observation], Iterator[Finding]], ...]] = (
     files.tokens,
     services.servers,
     services.clocks,
-    services.members,
     services.streams,
+    services.members,
     services.authority,
 )
 

@@ -89,7 +89,7 @@ class ProcessSeen:
         exit_code: Of the last end; ``None`` when it never ended.
         uptime_seconds: Since its last start.
         is_frozen: Whether the system keeps it from running.
-        last_words: The last lines of its log; read only when it does not run well.
+        last_words: The last lines of its log; read only when it does not run, or not for long.
         health: What it says of itself; ``None`` when it has no such port.
     """
 
@@ -139,6 +139,7 @@ class StoreSeen:
         login_problem: Why the login failed, empty when it worked.
         documents: Path to the document's bytes, ``None`` for one that is not there.
         trust_problem: Why the trust bundle is not believed, empty when it is.
+        is_signer_unknown: Whether that is because no pinned key signed it.
         anchors: Common names of the trusted issuers.
         leaf_problem: Why no certificate was issued to the command.
     """
@@ -146,6 +147,7 @@ class StoreSeen:
     login_problem: str = ""
     documents: Mapping[str, bytes | None] = field(default_factory=dict)
     trust_problem: str = ""
+    is_signer_unknown: bool = False
     anchors: frozenset[str] = frozenset()
     leaf_problem: str = ""
 

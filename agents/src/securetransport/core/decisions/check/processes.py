@@ -10,6 +10,7 @@ from securetransport.core.decisions.check.finding import Finding, words
 from securetransport.core.decisions.check.observation import Observation, ProcessSeen
 
 _CONFIG_EXIT: Final = 78
+_NOT_LONG_SECONDS: Final = 20.0
 _TAKEN: Final = re.compile(r"(?:address already in use|Address in use)", re.IGNORECASE)
 _AT: Final = re.compile(r"((?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]+\]|localhost):\d{1,5})")
 
@@ -46,18 +47,26 @@ def _one(name: str, process: ProcessSeen) -> Iterator[Finding]:
         yield Finding("process-frozen", name, "is frozen: a signal suspended it", broken)
     elif state == "STOPPED":
         yield Finding("process-stopped", name, "is stopped", broken)
+    elif state in ("STARTING", "RUNNING") and 0 < process.uptime_seconds < _NOT_LONG_SECONDS:
+        # One whose port is taken needs a second or two to find that out, again and again.
+        yield from _taken(name, process, broken)
     elif state in ("EXITED", "FATAL", "BACKOFF", "UNKNOWN"):
         yield _ended(name, process, broken, needs)
+
+
+def _taken(name: str, process: ProcessSeen, broken: frozenset[str]) -> Iterator[Finding]:
+    last = next((line for line in reversed(process.last_words) if _TAKEN.search(line)), "")
+    if last:
+        at = _AT.search(last)
+        what = f"its port {at[1]} is held by somebody else" if at else "its port is held"
+        yield Finding("process-port", name, what, broken)
 
 
 def _ended(
     name: str, process: ProcessSeen, broken: frozenset[str], needs: frozenset[str]
 ) -> Finding:
-    last = next((line for line in reversed(process.last_words) if _TAKEN.search(line)), "")
-    if last:
-        at = _AT.search(last)
-        what = f"its port {at[1] if at else ''} is held by somebody else".replace("  ", " ")
-        return Finding("process-port", name, what, broken)
+    for finding in _taken(name, process, broken):
+        return finding
     reason = process.last_words[-1][-160:] if process.last_words else "it said nothing"
     if process.exit_code == _CONFIG_EXIT:
         return Finding("process-config", name, f"does not run: {reason}", broken, needs)

@@ -64,7 +64,11 @@ def trust(seen: Observation) -> Iterator[Finding]:
     for path in _DOCUMENTS:
         if path in store.documents and store.documents[path] is None:
             yield Finding("document-missing", f"secret/{path}", "is missing", words("trust"), needs)
-    if store.trust_problem:
+    if store.is_signer_unknown:
+        path = "authority/admin/authority-keys.json"
+        what = "does not have the key that signed the authority's documents"
+        yield Finding("authority-keys-others", path, what, words("trust", "members"), needs)
+    elif store.trust_problem:
         what = f"is not believed: {store.trust_problem}"
         yield Finding(
             "trust-refused", f"secret/{names.KV_TRUST_BUNDLE}", what, words("trust"), needs
@@ -108,7 +112,7 @@ def members(seen: Observation) -> Iterator[Finding]:
             health = process.health
             needs = words(f"process {name}", f"member {name}")
             broken = words(f"member {name}", "members")
-            depends = needs | words("openbao", "tokens", "authority", "bus", "trust", "server")
+            depends = needs | words("openbao", "tokens", "authority", "bus", "trust", "streams")
             if health.problem:
                 what = f"does not answer on its health port: {health.problem}"
                 yield Finding("health-away", name, what, broken, needs)
@@ -180,12 +184,14 @@ def streams(seen: Observation) -> Iterator[Finding]:
         return
     for name in (*_PLATFORM_STREAMS, *bus.expected):
         if name not in bus.streams:
-            yield Finding("stream-missing", f"stream {name}", "is missing", words(f"stream {name}"))
+            broken = words(f"stream {name}", "streams")
+            yield Finding("stream-missing", f"stream {name}", "is missing", broken)
     for name, durables in bus.expected.items():
         for durable in durables:
             if name in bus.streams and durable not in bus.durables.get(name, ()):
                 subject = f"durable {durable} of stream {name}"
-                yield Finding("durable-missing", subject, "is missing", words(f"stream {name}"))
+                broken = words(f"stream {name}", "streams")
+                yield Finding("durable-missing", subject, "is missing", broken)
     for name, info in bus.streams.items():
         yield from _stream(name, info, needs)
 
@@ -194,7 +200,7 @@ def _stream(name: str, info: Mapping[str, Any], needs: frozenset[str]) -> Iterat
     subject = f"stream {name}"
     cluster, config, state = _map(info, "cluster"), _map(info, "config"), _map(info, "state")
     if cluster and not cluster.get("leader"):
-        yield Finding("stream-leader", subject, "has no leader", words(subject), needs)
+        yield Finding("stream-leader", subject, "has no leader", words(subject, "streams"), needs)
         return
     behind = [
         str(copy.get("name"))

@@ -265,6 +265,10 @@ WHAT_EACH_CHECK_FINDS: dict[str, tuple[Callable[[], Observation], str]] = {
         f"secret/{names.KV_ACL}",
     ),
     "trust-refused": (lambda: store(trust_problem="no"), f"secret/{names.KV_TRUST_BUNDLE}"),
+    "authority-keys-others": (
+        lambda: store(trust_problem="no", is_signer_unknown=True),
+        f"{ADMIN}/authority-keys.json",
+    ),
     "leaf-refused": (lambda: store(leaf_problem="no"), "nats_int"),
     "server-away": (lambda: server(client=ProbeResult(error="refused")), "servers/nats-2"),
     "server-route-away": (lambda: server(route=ProbeResult(error="refused")), "servers/nats-2"),
@@ -364,6 +368,14 @@ def test_a_stopped_server_explains_its_keeper_and_its_ports() -> None:
     )
     servers = {**seen.servers, "nats-2": replace(seen.servers["nats-2"], client=gone, route=gone)}
     assert only(replace(seen, processes=held, servers=servers)) == "process-stopped servers/nats-2"
+
+
+def test_a_server_that_starts_again_and_again_for_its_port_says_so() -> None:
+    said = ("[FTL] Error listening on port: 127.0.0.1:24211, bind: address already in use",)
+    seen = with_process("servers/nats-2", uptime_seconds=1.5, last_words=said)
+    (finding,) = decide(seen)
+    assert finding.check == "process-port"
+    assert "127.0.0.1:24211 is held" in finding.what
 
 
 def test_a_supervisor_that_is_gone_explains_its_processes() -> None:
