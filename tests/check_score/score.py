@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -144,6 +145,8 @@ def chosen(scene: Scene, wanted: argparse.Namespace) -> list[Fault]:
 
 def main() -> None:
     """Score a slice."""
+    # Whoever ends this run wants its fault healed and its platform stopped, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=30)

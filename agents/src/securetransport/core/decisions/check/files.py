@@ -26,6 +26,16 @@ _LEAST_OPEN_FILES: Final = 1024
 _OTHERS: Final = 0o077
 _UNSEAL_KEY_BYTES: Final = 32
 _SOON: Final = timedelta(days=7)
+_PROGRAM_SETTINGS: Final = (
+    b"command",
+    b"directory",
+    b"environment",
+    b"autostart",
+    b"autorestart",
+    b"killasgroup",
+    b"redirect_stderr",
+    b"stdout_logfile",
+)
 _ROLE_PART: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\s*")
 _TLS: Final = "authority/tls"
 _ADMIN: Final = "authority/admin"
@@ -99,8 +109,7 @@ def contents(seen: Observation) -> Iterator[Finding]:
     for path, file in seen.files.items():
         if file.content is None:
             continue
-        name = path.rpartition("/")[2]
-        look = _LOOKS.get(name)
+        look = _look_of(path)
         if look is not None:
             problem = look(file.content)
             if problem:
@@ -202,6 +211,8 @@ def _check_of(path: str) -> str:
         return "agent-config-syntax"
     if path.endswith("/cli.toml"):
         return "config-wrong"
+    if path.endswith("/nats.conf"):
+        return "server-config-wrong"
     return next(name for pattern, name in _MISSING if pattern.fullmatch(path))
 
 
@@ -211,6 +222,15 @@ def _is_signed_by(der: bytes, ca_der: bytes) -> bool:
     except (SecureTransportError, ValueError):
         return False
     return True
+
+
+def _look_of(path: str) -> Callable[[bytes], str] | None:
+    if "/conf.d/" in path:
+        return _program
+    name = path.rpartition("/")[2]
+    if path.startswith(f"{_TLS}/") and name.endswith(".key"):
+        return _tls_key
+    return _LOOKS.get(name)
 
 
 def _administrator(seen: Observation) -> Iterator[Finding]:
@@ -291,9 +311,31 @@ def _tls_key(content: bytes) -> str:
     return "" if is_whole else "is not a private key in PEM"
 
 
-def _supervisor(content: bytes) -> str:
+def _text(content: bytes) -> str:
     if not content.strip():
         return "is empty"
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "is not UTF-8 text"
+    return ""
+
+
+def _program(content: bytes) -> str:
+    problem = _text(content)
+    if problem:
+        return problem
+    settings = [line.partition(b"=")[0] for line in content.splitlines()]
+    gone = [name.decode() for name in _PROGRAM_SETTINGS if name not in settings]
+    if b"\n[program:" not in b"\n" + content:
+        gone.insert(0, "[program]")
+    return f"is not whole: no {', '.join(gone)}" if gone else ""
+
+
+def _supervisor(content: bytes) -> str:
+    problem = _text(content)
+    if problem:
+        return problem
     wanted = (b"[supervisord]", b"[unix_http_server]", b"[rpcinterface:supervisor]", b"[include]")
     gone = [part.decode() for part in wanted if part not in content]
     return f"is not whole: no {', '.join(gone)}" if gone else ""
@@ -309,6 +351,8 @@ _LOOKS: Final[dict[str, Callable[[bytes], str]]] = {
     "unseal.key": _unseal_key,
     "administrator.key": _signing_key,
     "supervisord.conf": _supervisor,
-    "ca.key": _tls_key,
-    **{f"openbao-{number}.key": _tls_key for number in range(1, 10)},
+    "cli.toml": _toml,
+    "agent.hcl": _text,
+    "config.hcl": _text,
+    "nats.conf": _text,
 }

@@ -94,7 +94,7 @@ route_address = "127.0.0.1:{24212 + int(instance)}"
 
 def nats_conf(number: int) -> bytes:
     peers = "\n".join(f'"tls://localhost:{24212 + peer}"' for peer in NUMBERS if peer != number)
-    return f"""
+    return f"""# Written by Ansible.
 listen: "127.0.0.1:{24209 + number}"
 include ./managed/broker.conf
 tls {{ include ./managed/tls.conf }}
@@ -150,10 +150,23 @@ def contents() -> dict[str, bytes]:
         cluster, name = process.split("/")
         given = found.get(configuration(process), b"")
         digest = hashlib.sha256(given).hexdigest() if not name.startswith("nats-") else "none"
-        found[f"{cluster}/conf.d/{name}.conf"] = (
-            f'[program:{name}]\nenvironment=CONFIGURATION_DIGEST="{digest}"\n'.encode()
-        )
+        found[f"{cluster}/conf.d/{name}.conf"] = program_file(name, digest)
     return found
+
+
+def program_file(name: str, digest: str) -> bytes:
+    return f"""; Written by Ansible
+[program:{name}]
+command=/bin/x
+directory=/state
+environment=CONFIGURATION_DIGEST="{digest}"
+autostart=true
+autorestart=unexpected
+stopasgroup=true
+killasgroup=true
+redirect_stderr=true
+stdout_logfile=/state/log/{name}.log
+""".encode()
 
 
 def processes() -> list[str]:

@@ -13,6 +13,7 @@ from healthy import (
     administrator,
     authority,
     changed,
+    contents,
     node_certificate,
     observation,
     other_authority,
@@ -406,3 +407,22 @@ def test_what_nobody_looked_at_is_no_finding() -> None:
 
 def test_every_process_has_a_place_in_the_platform() -> None:
     assert len(processes()) == 18
+
+
+# --- every file, hurt in every way ----------------------------------------------------------------
+
+HURT: dict[str, Callable[[bytes], bytes | None]] = {
+    "removed": lambda _content: None,
+    "emptied": lambda _content: b"",
+    "cut off": lambda content: content[: len(content) // 2],
+    "overwritten": lambda content: bytes(range(100, 148))[::-1] + b"\xff" + content[49:],
+}
+
+
+@pytest.mark.parametrize("how", HURT)
+@pytest.mark.parametrize("path", contents())
+def test_a_hurt_file_is_the_first_line(path: str, how: str) -> None:
+    hurt = HURT[how](contents()[path])
+    found = decide(with_file(path, hurt))
+    assert found, f"{path} {how} is not noticed"
+    assert found[0].subject == path
