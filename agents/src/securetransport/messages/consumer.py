@@ -387,10 +387,11 @@ class Consumer:
     ) -> None:
         """Park a message and end its delivery; what is not taken waits, or is nobody's."""
         topic = self._label(message)
-        if await self._parking.park(message, received, connection, step, reason, topic):
+        why = await self._parking.park(message, received, connection, step, reason, topic)
+        if why is None:
             await message.term(step.code)
             return
-        match settling.not_taken(step, message.facts.deliveries):
+        match settling.not_taken(step, message.facts.deliveries, why):
             case Later(delay):
                 self._telemetry.handled.labels(topic, "held").inc()
                 await message.nak(delay)

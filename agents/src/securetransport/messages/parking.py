@@ -24,7 +24,7 @@ from securetransport.core.base.errors import (
 from securetransport.core.base.names import InstanceId, Topic, service_of
 from securetransport.core.base.profile import MAX_DEAD_LETTER_AGE
 from securetransport.core.crypto.signing import SigningKey
-from securetransport.core.decisions.member.settling import Park
+from securetransport.core.decisions.member.settling import NotTaken, Park
 from securetransport.core.formats import documents
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.dead_letter import DeadLetter, LetterHeaders, is_large
@@ -71,8 +71,8 @@ class Parking:
         step: Park,
         reason: str,
         topic: Topic,
-    ) -> bool:
-        """Copy a message to the dead letters; tells whether they took it.
+    ) -> NotTaken | None:
+        """Copy a message to the dead letters; tells why they did not take it, if so.
 
         Args:
             message: As it was delivered.
@@ -97,14 +97,13 @@ class Parking:
                 headers=letter.to_headers(),
             )
         except SecureTransportError as error:
-            self._not_taken(topic, step, error)
-            return False
+            return self._not_taken(topic, error)
         self._refused.pop(topic, None)
         self._telemetry.parked.labels(topic, step.code).inc()
         self._log.warning(
             "message_parked", reason=step.code, stream=facts.stream, service=step.account
         )
-        return True
+        return None
 
     def not_ready_reasons(self) -> list[str]:
         """Return which topics have messages that the dead letters did not take of late."""
@@ -156,17 +155,17 @@ class Parking:
         )
         return base64.b64encode(documents.encode(document)).decode("ascii")
 
-    def _not_taken(self, topic: Topic, step: Park, error: SecureTransportError) -> None:
+    def _not_taken(self, topic: Topic, error: SecureTransportError) -> NotTaken:
         match error:
             case BusUnavailableError() if error.fields.get("error_code") == _FULL:
-                why = "full"
+                why = NotTaken.FULL
             case UnknownKeyError():
-                why = "no_signing_key"
+                why = NotTaken.NO_SIGNING_KEY
             case PermissionDeniedError() | RejectedMessageError():
-                why = "refused"
+                why = NotTaken.REFUSED
             case _:
-                why = "unavailable"
-        if step.is_kept:
-            self._refused[topic] = (why, self._clock.monotonic())
-        self._telemetry.not_taken.labels(topic, why).inc()
-        self._log.error("dead_letter_not_taken", reason=why, service=step.account, error=str(error))
+                why = NotTaken.UNAVAILABLE
+        self._refused[topic] = (why.value, self._clock.monotonic())
+        self._telemetry.not_taken.labels(topic, why.value).inc()
+        self._log.error("dead_letter_not_taken", reason=why.value, error=str(error))
+        return why

@@ -16,8 +16,8 @@ Nothing that an authenticated producer published is destroyed. The first rule th
 5. A message that was delivered more often than that is parked before a handler sees it: it may be
    what ends the process each time.
 6. What the dead letters do not take is asked for again much later, and is not lost. Only bytes that
-   nobody signed, and messages of a denied signer, are dropped then: nobody may hold up others with
-   them.
+   nobody signed, and messages of a denied signer, are dropped when the dead letters refuse them
+   (their quota is full, or they are too large for any): nobody may hold up others with them.
 
 One place decides how long a message waits: durables have no backoff of their own, because a server
 adds it to what is asked for here (measured).
@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import Final
 
 from securetransport.core.base import names
@@ -146,9 +147,23 @@ def before_handling(signer: ServiceId, deliveries: int) -> Park | None:
     return Park("deliveries", signer) if deliveries > LAST_DELIVERY else None
 
 
-def not_taken(park: Park, deliveries: int) -> Later | Drop:
+class NotTaken(StrEnum):
+    """Why the dead letters did not take a message; labels of a metric."""
+
+    FULL = "full"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+    NO_SIGNING_KEY = "no_signing_key"
+
+    @property
+    def is_their_word(self) -> bool:
+        """Whether they were asked and said no."""
+        return self in {NotTaken.FULL, NotTaken.REFUSED}
+
+
+def not_taken(park: Park, deliveries: int, why: NotTaken) -> Later | Drop:
     """Return what becomes of a message that the dead letters did not take (rule 6)."""
-    if not park.is_kept:
+    if why.is_their_word and not park.is_kept:
         return Drop(park.code)
     return Later(min(_HELD_STEP * deliveries, _LONGEST_HELD))
 

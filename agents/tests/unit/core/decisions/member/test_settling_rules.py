@@ -13,6 +13,7 @@ from securetransport.core.decisions.member.settling import (
     STALE_DELIVERIES,
     Drop,
     Later,
+    NotTaken,
     Park,
     Refused,
     before_handling,
@@ -99,8 +100,9 @@ def test_message_that_nobody_settled_is_parked_before_it_is_handled() -> None:
     assert before_handling(SIGNER, LAST_DELIVERY + 1) == Park("deliveries", SIGNER)
 
 
-def test_what_is_not_taken_waits_long_and_is_not_lost() -> None:
-    waits = [not_taken(Park("schema", SIGNER), number) for number in (1, 2, 10, 1000)]
+@pytest.mark.parametrize("why", NotTaken)
+def test_what_is_not_taken_waits_long_and_is_not_lost(why: NotTaken) -> None:
+    waits = [not_taken(Park("schema", SIGNER), number, why) for number in (1, 2, 10, 1000)]
     assert waits == [Later(timedelta(seconds=s)) for s in (30, 60, 300, 300)]
 
 
@@ -110,4 +112,10 @@ def test_junk_and_what_the_denied_send_do_not_hold_up_others(
 ) -> None:
     step = refused(Refused(code, signer, 1))
     assert isinstance(step, Park)
-    assert not_taken(step, 1) == Drop(code)
+    assert not_taken(step, 1, NotTaken.FULL) == not_taken(step, 1, NotTaken.REFUSED) == Drop(code)
+
+
+def test_evidence_is_not_dropped_while_the_dead_letters_were_not_asked() -> None:
+    step = Park(Refusal.PARSE, "_unverified", is_kept=False)
+    for why in (NotTaken.UNAVAILABLE, NotTaken.NO_SIGNING_KEY):
+        assert isinstance(not_taken(step, 1, why), Later)
