@@ -218,7 +218,9 @@ def compile_streams(acl: Acl, profile: Profile, *, replicas: int = 3) -> list[di
 
 
 def _stream_config(stream: _Stream, window: timedelta, replicas: int) -> dict[str, Any]:
-    return {
+    # The server leaves it out where it is off.
+    quota = {"discard_new_per_subject": True} if stream.may_delete else {}
+    return quota | {
         "name": stream.name,
         "description": stream.description,
         "subjects": list(stream.subjects),
@@ -233,7 +235,6 @@ def _stream_config(stream: _Stream, window: timedelta, replicas: int) -> dict[st
         "max_msgs_per_subject": stream.per_subject,
         "max_consumers": -1,
         "duplicate_window": _nanoseconds(window),
-        "discard_new_per_subject": stream.may_delete,
         "deny_delete": not stream.may_delete,
         "deny_purge": True,
         "allow_direct": stream.retention == "limits",
