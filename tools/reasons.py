@@ -18,6 +18,8 @@ OUT = ROOT / "agents" / "src" / "securetransport" / "cli" / "reasons.json"
 # Page, first column of the tables, kind, and the column that holds the reason.
 TABLES = (
     ("runbooks/member-not-ready.md", "reason", "why a process is not ready", 0),
+    ("runbooks/member-not-ready.md", "code of publish", "why a member does not publish", 0),
+    ("runbooks/dead-letters.md", "parked for", "why a message lies among the dead letters", 0),
     ("runbooks/member-not-ready.md", "waits for", "what a keeper or a server start waits for", 0),
     ("runbooks/rotation-waits.md", "status prints", "what a rotation waits for", 0),
     ("runbooks/rotation-waits.md", "step", "a step of the rotation that waits", 0),

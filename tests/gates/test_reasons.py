@@ -11,6 +11,7 @@ from pages import ROOT, code_spans, rows, section, text_of
 from securetransport.cli.explain import explain, known
 from securetransport.core.base.errors import RejectedMessageError
 from securetransport.core.decisions.check import CATALOGUE
+from securetransport.core.decisions.member.publishing import Obstacle
 from securetransport.core.trust.opening import Refusal
 
 HOLDS = text_of("runbooks/rotation-waits.md")
@@ -42,6 +43,7 @@ def test_what_explain_knows_is_what_the_documents_say() -> None:
     "reason",
     [
         *Refusal,
+        *Obstacle,
         *sorted(families()),
         *CATALOGUE,
         *told(READINESS, "Reasons", "reason"),

@@ -10,7 +10,12 @@ from pathlib import Path
 
 from pages import GAP, Function, code_spans, functions, rows, section, text_of, words
 
+from securetransport.core.decisions.member.publishing import Obstacle
+from securetransport.core.decisions.member.settling import LAST_DELIVERY, Park, Refused, refused
+from securetransport.core.trust.opening import Refusal
+
 READINESS = text_of("runbooks/member-not-ready.md")
+LETTERS = text_of("runbooks/dead-letters.md")
 HOLDS = text_of("runbooks/rotation-waits.md")
 
 
@@ -56,6 +61,25 @@ def test_every_thing_that_a_server_start_waits_for_has_a_row() -> None:
     found = functions("missing_for_start|_missing_.*")
     waits = {text for place, node in found if place == path for text in returned(node)}
     same(told(READINESS, "What a server start waits for", "waits for"), waits)
+
+
+# --- messages -------------------------------------------------------------------------------
+
+
+def test_every_obstacle_of_publishing_has_a_row_that_says_whether_waiting_helps() -> None:
+    table = rows(section(READINESS, "What keeps a member from publishing"), "code of publish")
+    said_so = {span: row[2] == "yes" for row in table for span in code_spans(row[0])}
+    assert said_so == {code.value: not code.is_lasting for code in Obstacle}
+
+
+def test_every_code_of_a_dead_letter_has_a_row() -> None:
+    parked = {
+        code.value
+        for code in Refusal
+        if isinstance(refused(Refused(code, None, LAST_DELIVERY)), Park)
+    }
+    unsettled = {"transient", "failed", "deliveries"}
+    same(told(LETTERS, "What to do, by code", "parked for"), parked | unsettled)
 
 
 # --- holds -----------------------------------------------------------------------------------
