@@ -16,6 +16,7 @@ in ``securetransport.testing.bus``.
 from securetransport.testing.builders import a_topic_key, an_issuer, trust_bundle
 from securetransport.testing.clock import FakeClock
 from securetransport.testing.files import FakeFiles, ProcessDied
+from securetransport.testing.machine import FakeMachine
 from securetransport.testing.randomness import FakeRandomness
 from securetransport.testing.servers import FakeProbe, FakeServer
 from securetransport.testing.store import FakeSecretStore
@@ -23,6 +24,7 @@ from securetransport.testing.store import FakeSecretStore
 __all__ = [
     "FakeClock",
     "FakeFiles",
+    "FakeMachine",
     "FakeProbe",
     "FakeRandomness",
     "FakeSecretStore",
