@@ -31,7 +31,7 @@ from securetransport.core.trust import bundle as trust
 from securetransport.documents.gate import stored_document
 from securetransport.runtime.sections import read_keys
 
-_REPLICA: Final = "check"
+_REPLICA: Final = "cli"
 _SKEW: Final = timedelta(minutes=10)
 _DOCUMENTS: Final = (
     names.KV_ACL,
