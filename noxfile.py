@@ -308,6 +308,12 @@ def integration(session: Session) -> None:
     pytest(session, "integration", *BESIDE, *present(session, "agents/tests/integration"))
 
 
+@gate("credentials", 300, default=False)
+def credentials(session: Session) -> None:
+    """Secret-ids with lives of seconds on a real OpenBao; prints what was counted."""
+    pytest(session, "credentials", "-rP", *present(session, "agents/tests/credentials"))
+
+
 @gate("idempotence", 280)
 def idempotence(session: Session) -> None:
     """`site.yml` twice on the local platform; the second run changes nothing."""

@@ -28,7 +28,8 @@ options:
     type: int
     default: 3
   servers:
-    description: Names of the message servers, in the order of their keepers. Each keeper may sign for its own only.
+    description:
+      - Names of the message servers, in the order of their keepers. Each keeper may sign for its own only.
     type: list
     elements: str
     default: [nats-1, nats-2, nats-3]
@@ -38,6 +39,25 @@ options:
     type: list
     elements: str
     default: [localhost]
+  secret_id_ttl:
+    description:
+      - Life of a secret-id that nobody renews; seconds or a duration. So long a platform may be switched off and start
+        by itself.
+    type: str
+    default: 30d
+    version_added: 0.2.0
+  secret_id_uses:
+    description:
+      - How many logins one secret-id is good for, V(0) for any number. A bao agent logs in at each start and once a
+        day, and each renewal takes one login.
+    type: int
+    default: 0
+    version_added: 0.2.0
+  client_networks:
+    description: From where logins and tokens are good, in CIDR notation; anywhere where it is not given.
+    type: list
+    elements: str
+    version_added: 0.2.0
   denied:
     description: Revoked services; their policies come out empty.
     type: list
@@ -165,6 +185,9 @@ def main() -> None:
         "replicas": {"type": "int", "default": 3},
         "servers": {"type": "list", "elements": "str", "default": ["nats-1", "nats-2", "nats-3"]},
         "server_names": {"type": "list", "elements": "str", "default": ["localhost"]},
+        "secret_id_ttl": {"type": "str", "default": "30d", "no_log": False},
+        "secret_id_uses": {"type": "int", "default": 0, "no_log": False},
+        "client_networks": {"type": "list", "elements": "str"},
         "denied": {"type": "list", "elements": "str"},
         "profile": {"type": "str", "default": "production"},
         "profile_overrides": {"type": "dict"},

@@ -12,8 +12,9 @@ module: openbao_approle_secret_id
 short_description: Deliver the credentials of an AppRole to the files a bao agent reads
 description:
   - Writes the role-id, and a fresh secret-id when there is none yet, into files of mode 0600.
-  - A secret-id in its file is left alone, because the authority renews it; only O(force) or a
-    role-id of another installation replaces it.
+  - A secret-id in its file is proven by a login. One that OpenBao takes is left alone, because the authority renews it,
+    unless O(force) says otherwise; one that is over, or of another installation, is replaced.
+  - Check mode logs in as well; the token that this gives is ended at once.
   - The secrets are in the files and nowhere else, neither in results nor in differences.
 version_added: 0.1.0
 author:

@@ -47,6 +47,13 @@ options:
       - Longest lease time; seconds or a duration such as V(87600h).
       - A CA cannot live longer than this on its mount.
     type: str
+  user_lockout:
+    description:
+      - Whether failed logins lock out the user or role they were made for; only with O(kind=auth).
+      - OpenBao does so by default after five. Where the credential cannot be guessed, such as a secret-id, that
+        protects nothing, and lets whoever knows a name keep its owner out.
+    type: bool
+    version_added: 0.2.0
   kv_version:
     description: Version of a mount of type V(kv).
     type: int
@@ -113,6 +120,7 @@ def main() -> None:
         "description": {"type": "str"},
         "default_lease_ttl": {"type": "str"},
         "max_lease_ttl": {"type": "str"},
+        "user_lockout": {"type": "bool"},
         "kv_version": {"type": "int", "choices": [1, 2], "default": 2},
         "kv_cas_required": {"type": "bool", "default": False},
         "state": STATE,

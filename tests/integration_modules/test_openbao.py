@@ -118,6 +118,11 @@ def test_secret_id_goes_into_its_file_only(
     assert second != first
     assert not _is_known(openbao, first)
     assert _is_known(openbao, second)
+    # One that is over is found by a login and replaced; it was kept for ever.
+    path = "auth/approle/role/deliver/secret-id/destroy"
+    openbao.client.write_data(path, data={"secret_id": second})
+    ansible.walk("openbao_approle_secret_id", [(base, True), (base, False)])
+    assert _is_known(openbao, (tmp_path / "secret-id").read_text())
     (tmp_path / "secret-id").chmod(0o644)
     ansible.walk("openbao_approle_secret_id", [(base, True), (base, False)])
     # A role made anew has another role-id: what the files hold is of an earlier installation.
@@ -129,6 +134,32 @@ def test_secret_id_goes_into_its_file_only(
     gone = {**base, "state": "absent"}
     ansible.walk("openbao_approle_secret_id", [(gone, True), (gone, False)])
     assert not _is_known(openbao, third)
+
+
+def test_a_role_that_takes_no_fresh_secret_id_is_told(
+    ansible: Ansible, openbao: OpenBaoLab, tmp_path: Path
+) -> None:
+    _enable_approle(ansible, openbao)
+    far = openbao.options(name="far", secret_id_bound_cidrs=["192.0.2.0/24"])
+    assert not ansible.one("openbao_approle", far).get("failed")
+    options = openbao.options(
+        name="far",
+        role_id_dest=str(tmp_path / "role-id"),
+        secret_id_dest=str(tmp_path / "secret-id"),
+    )
+    refused = ansible.one("openbao_approle_secret_id", options)
+    assert "refuses even a fresh secret-id of 'far'" in refused["msg"]
+    assert not (tmp_path / "secret-id").exists()
+
+
+def test_the_lock_out_of_a_method_is_switched_off_and_on(
+    ansible: Ansible, openbao: OpenBaoLab
+) -> None:
+    _enable_approle(ansible, openbao)
+    method = {"kind": "auth", "path": "approle", "type": "approle"}
+    off = openbao.options(**method, user_lockout=False)
+    on = openbao.options(**method, user_lockout=True)
+    ansible.walk("openbao_mount", [(off, True), (off, False), (on, True), (on, False)])
 
 
 def engines(openbao: OpenBaoLab, mount: str, keys_file: Path, **changes: Any) -> dict[str, Any]:

@@ -447,6 +447,29 @@ def test_secret_ids_come_out_wrapped_and_for_the_authority_only(built: Built) ->
             assert built.ask("POST", mint, {}, who=who, wrap=True)[0] == 403
 
 
+def test_an_offer_is_taken_back_only_while_nobody_has_opened_it(built: Built) -> None:
+    mint = "auth/approle/role/gatekeeper--0/secret-id"
+
+    def offer() -> str:
+        answer = built.ask("POST", mint, {}, who=AUTHORITY, wrap=True)[1]
+        return str(answer["wrap_info"]["token"])
+
+    def take_back(wrapped: str, who: str = AUTHORITY) -> int:
+        return built.ask("POST", "sys/wrapping/rewrap", {"token": wrapped}, who=who)[0]
+
+    def unwrap(wrapped: str) -> int:
+        holder = Built(built.bao, built.plan, {"holder": wrapped})
+        return holder.ask("POST", "sys/wrapping/unwrap", {}, who="holder")[0]
+
+    left, opened = offer(), offer()
+    assert unwrap(opened) == 200
+    assert unwrap(opened) == 400
+    assert take_back(opened) == 400
+    assert [take_back(left, who) for who in sorted(set(EVERYONE) - {AUTHORITY})] == [403] * 7
+    assert take_back(left) == 200
+    assert unwrap(left) == 400
+
+
 def test_successor_revokes_the_token_of_its_predecessor(built: Built) -> None:
     made = built.bao.call(
         "POST",

@@ -14,7 +14,7 @@ from typing import Any, Final
 from .. import _core
 from .._errors import PlatformError
 from .._outcome import Outcome
-from .._values import within
+from .._values import seconds, within
 from .files import read_required
 
 _MOST_REPLICAS: Final = 5  # of JetStream
@@ -29,6 +29,9 @@ class PlanSpec:
         replicas: How many servers keep each stream.
         servers: Names of the message servers in the order of their keepers.
         server_names: DNS names, globs allowed, that the servers' certificates may carry.
+        secret_id_ttl: Life of a secret-id that nobody renews, a duration.
+        secret_id_uses: Logins that one is good for; 0 for any number.
+        client_networks: From where logins and tokens are good; ``None`` for anywhere.
         denied: Revoked services; ``None`` for none.
         profile: Name of the profile of durations.
         profile_overrides: Fields of the profile that differ; ``None`` for none.
@@ -38,6 +41,9 @@ class PlanSpec:
     replicas: int
     servers: Sequence[str]
     server_names: Sequence[str]
+    secret_id_ttl: str
+    secret_id_uses: int
+    client_networks: Sequence[str] | None
     denied: Sequence[str] | None
     profile: str
     profile_overrides: Mapping[str, Any] | None
@@ -71,6 +77,13 @@ def compile_acl(spec: PlanSpec, check_mode: bool) -> Outcome:  # noqa: ARG001  #
             deny=_core.deny_list.DenyList(services=denied),
             servers=spec.servers,
             server_names=spec.server_names,
+            limits=_core.acl.LoginLimits(
+                secret_id_ttl=timedelta(
+                    seconds=seconds(spec.secret_id_ttl, option="secret_id_ttl")
+                ),
+                secret_id_uses=spec.secret_id_uses,
+                networks=tuple(spec.client_networks or ()),
+            ),
         ).to_dict()
         policies = openbao.pop("policies")
         facts = {

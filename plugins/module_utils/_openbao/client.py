@@ -134,6 +134,21 @@ class OpenBao:
         """Use ``token`` for the calls that follow."""
         self._token = token
 
+    def can_log_in(self, mount: str, role_id: str, secret_id: str) -> bool:
+        """Tell whether OpenBao takes the credentials of an AppRole; the token is ended at once."""
+        body = {"role_id": role_id, "secret_id": secret_id}
+        try:
+            given = self.request("post", f"auth/{mount}/login", body)["auth"]
+        except (RefusedError, DeniedError):
+            return False
+        if given.get("token_type") == "service":
+            mine, self._token = self._token, self.masked(given["client_token"])
+            try:
+                self.request("post", "auth/token/revoke-self", {})
+            finally:
+                self._token = mine
+        return True
+
     def use_node(self, address: str) -> None:
         """Send the calls that follow to this node, whatever its state."""
         self._node = address

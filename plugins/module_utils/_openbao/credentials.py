@@ -50,11 +50,14 @@ def ensure_credentials(bao: OpenBao, spec: CredentialsSpec, check_mode: bool) ->
 
     1. A role-id that the server does not have for this role any more was made for an earlier
        installation; its secret-id is worthless, so both are written anew.
-    2. Otherwise an existing secret-id is left alone: the authority renews it.
-    3. Secrets go into files of mode 0600 and nowhere else.
+    2. An existing secret-id is proven by a login, in check mode too. One that OpenBao takes is left
+       alone: the authority renews it. One that is over is replaced.
+    3. A fresh one is proven as well, so that a role that takes none is told here.
+    4. Secrets go into files of mode 0600 and nowhere else.
 
     Raises:
-        PlatformError: The role does not exist, or a file cannot be written.
+        PlatformError: The role does not exist, a file cannot be written, or OpenBao takes not even
+            a fresh secret-id.
     """
     mount = clean_path(spec.mount, option="mount")
     role = f"auth/{mount}/role/{clean_path(spec.name, option='name')}"
@@ -84,29 +87,54 @@ def _deliver(bao: OpenBao, spec: CredentialsSpec, role: str, check_mode: bool) -
     in_file = read_optional(spec.role_id_dest, option="role_id_dest")
     old = read_optional(spec.secret_id_dest, option="secret_id_dest")
     is_role_new = (in_file or "").strip() != role_id
-    is_secret_wanted = spec.force or not (old or "").strip() or is_role_new
+    is_over = not is_role_new and _is_over(bao, spec, role_id, old)
+    is_secret_wanted = spec.force or not (old or "").strip() or is_role_new or is_over
     loose = [option for option, path in spec.files().items() if not _is_private(path)]
     before, after = {}, {}
     if is_role_new:
         before["role_id"], after["role_id"] = _described(in_file), _HIDDEN
     if is_secret_wanted:
-        before["secret_id"], after["secret_id"] = _described(old), "fresh, " + _HIDDEN
+        before["secret_id"] = "refused by OpenBao, " + _HIDDEN if is_over else _described(old)
+        after["secret_id"] = "fresh, " + _HIDDEN
     for option in loose:
         before[f"{option}_mode"], after[f"{option}_mode"] = "too open", "0600"
     if after and not check_mode:
         for option in loose:
             Path(spec.files()[option]).chmod(PRIVATE)
         if is_secret_wanted:
-            _write_secret_id(bao, spec, role, old=None if is_role_new else old)
+            _write_secret_id(bao, spec, role_id, old=None if is_role_new else old)
         if is_role_new:
             write_file(spec.role_id_dest, role_id, option="role_id_dest")
     return Outcome(changed=bool(after), before=before, after=after)
 
 
-def _write_secret_id(bao: OpenBao, spec: CredentialsSpec, role: str, *, old: str | None) -> None:
+def _is_over(bao: OpenBao, spec: CredentialsSpec, role_id: str, secret_id: str | None) -> bool:
+    """Tell whether a secret-id is there that OpenBao does not take.
+
+    It may be renewed while this looks, so a refused one is read again before it is called over.
+    """
+    mount = clean_path(spec.mount, option="mount")
+    tried, text = "", (secret_id or "").strip()
+    while text and text != tried:
+        if bao.can_log_in(mount, role_id, bao.masked(text)):
+            return False
+        again = read_optional(spec.secret_id_dest, option="secret_id_dest")
+        tried, text = text, (again or "").strip()
+    return bool(tried)
+
+
+def _write_secret_id(bao: OpenBao, spec: CredentialsSpec, role_id: str, *, old: str | None) -> None:
     """Put a fresh secret-id into its file, then end the old one, if there is one."""
+    mount = clean_path(spec.mount, option="mount")
+    role = f"auth/{mount}/role/{clean_path(spec.name, option='name')}"
     with prepared(spec.secret_id_dest, option="secret_id_dest") as file:
-        file.commit(bao.masked(bao.write(f"{role}/secret-id", {})["secret_id"]))
+        secret_id = bao.masked(bao.write(f"{role}/secret-id", {})["secret_id"])
+        if not bao.can_log_in(mount, role_id, secret_id):
+            raise PlatformError(
+                f"name: OpenBao refuses even a fresh secret-id of {spec.name!r}; may it be used"
+                " from this address (secret_id_bound_cidrs), and is the role locked out?"
+            )
+        file.commit(secret_id)
     if old and old.strip():
         _destroy(bao, role, old.strip())
 

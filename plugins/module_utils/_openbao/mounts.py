@@ -30,6 +30,7 @@ class MountSpec:
         description: What people read in the list of mounts; ``None`` leaves it.
         default_lease_ttl: Duration; ``None`` leaves it.
         max_lease_ttl: Duration; ``None`` leaves it.
+        user_lockout: Whether failed logins lock out whoever they were made for; ``None`` leaves it.
         kv_version: Version of a mount of type ``kv``.
         kv_cas_required: Whether each write to a KV mount must name the version it replaces.
         state: ``present`` or ``absent``.
@@ -41,6 +42,7 @@ class MountSpec:
     description: str | None = None
     default_lease_ttl: str | None = None
     max_lease_ttl: str | None = None
+    user_lockout: bool | None = None
     kv_version: int = 2
     kv_cas_required: bool = False
     state: str = "present"
@@ -60,6 +62,8 @@ class MountSpec:
         ):
             if text is not None:
                 wanted[option] = seconds(text, option=option)
+        if self.user_lockout is not None:
+            wanted["user_lockout"] = self.user_lockout
         if self.type == "kv":
             wanted["version"] = self.kv_version
             if self.kv_version == 2:
@@ -105,6 +109,9 @@ def _current(bao: OpenBao, table: str, path: str) -> dict[str, Any] | None:
         "default_lease_ttl": entry["config"]["default_lease_ttl"],
         "max_lease_ttl": entry["config"]["max_lease_ttl"],
     }
+    if table == _TABLES["auth"]:
+        lockout = entry["config"].get("user_lockout_config") or {}
+        current["user_lockout"] = not lockout.get("user_lockout_disable", False)
     if entry["type"] == "kv":
         current["version"] = int((entry.get("options") or {}).get("version", 1))
         if current["version"] == 2:
@@ -119,7 +126,10 @@ def _apply(bao: OpenBao, entry: str, path: str, wanted: Mapping[str, Any], *, is
         if "version" in wanted:
             body["options"] = {"version": str(wanted["version"])}
         bao.write(entry, body)
+    if "user_lockout" in wanted:
+        tuned["user_lockout_config"] = {"lockout_disable": not wanted["user_lockout"]}
     if tuned:
-        bao.write(f"{entry}/tune", tuned)
+        # The same for both kinds; sys/auth/…/tune would need sudo.
+        bao.write(f"sys/mounts/{entry.removeprefix('sys/').removeprefix('mounts/')}/tune", tuned)
     if "cas_required" in wanted:
         bao.write(f"{path}/config", {"cas_required": wanted["cas_required"]})

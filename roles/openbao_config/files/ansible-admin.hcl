@@ -12,6 +12,8 @@ path "sys/mounts/secret" { capabilities = ["create", "read", "update"] }
 path "sys/mounts/transit" { capabilities = ["create", "read", "update"] }
 path "sys/mounts/+/tune" { capabilities = ["read", "update"] }
 path "sys/auth" { capabilities = ["read"] }
+# The other path of sys/auth/approle/tune, which needs no sudo.
+path "sys/mounts/auth/approle/tune" { capabilities = ["read", "update"] }
 path "secret/config" { capabilities = ["create", "read", "update"] }
 
 # How soon a new node of the cluster votes.

@@ -63,6 +63,9 @@ def _headline(status: dict[str, Any]) -> Panel:
                 f" {peer['name'] or 'nothing'}, {peer['count']} times",
                 style="red",
             )
+    # An authority of an earlier version says nothing of them.
+    for instance, reasons in status.get("secret_ids", {}).get("waiting", {}).items():
+        text.append(f"\n  secret-id of {instance}: {'; '.join(reasons)}", style="yellow")
     return Panel(text, title=f"SecureTransport at {_clock(status['at'])}", title_align="left")
 
 

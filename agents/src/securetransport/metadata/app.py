@@ -25,6 +25,7 @@ from securetransport.metadata.keys import KeyRotation
 from securetransport.metadata.policy import PolicyKeeper
 from securetransport.metadata.recorder import Recorder
 from securetransport.metadata.rotation_log import RotationLog
+from securetransport.metadata.secret_ids import SecretIds
 from securetransport.metadata.settings import MetadataSettings
 from securetransport.metadata.telemetry import MetadataMetrics
 from securetransport.runtime import supervisor
@@ -98,6 +99,14 @@ class Metadata:
             signer=signer,
             enrolled=enrolled,
         )
+        self._secret_ids = SecretIds(
+            store=self._store,
+            clock=clock,
+            profile=profile,
+            servers=settings.servers.names,
+            randomness=SystemRandomness(),
+            metrics=metrics,
+        )
         exchange = KeyExchange(
             store=self._store,
             clock=clock,
@@ -118,6 +127,7 @@ class Metadata:
             policy=self._policy,
             rotation_log=rotation_log,
             metrics=metrics,
+            secret_ids=self._secret_ids.status,
         )
         identity = settings.identity
         leaf_source = OpenBaoLeafSource(
@@ -146,6 +156,9 @@ class Metadata:
             tasks={
                 "ca": lambda: self._every("ca", _ROUND, self._ca.round),
                 "keys": lambda: self._every("keys", _KEYS_ROUND, self._keys_round),
+                "secret_ids": lambda: self._every(
+                    "secret_ids", _KEYS_ROUND, self._secret_ids_round
+                ),
                 "announce": lambda: self._every(
                     "announce", _KEYS_ROUND, self._bus.round, self._announcing
                 ),
@@ -167,6 +180,13 @@ class Metadata:
         await self._keys.ensure_directory(acl, self._policy.deny)
         self._announcing.wake()
         await self._bus.push_notice(await self._keys.ensure_bundles(acl))
+
+    async def _secret_ids_round(self) -> None:
+        acl = self._policy.acl
+        if acl is None or not self._ca.is_holder:
+            self._secret_ids.forget()
+            return
+        await self._secret_ids.round(acl, self._policy.deny)
 
     async def _every(
         self,

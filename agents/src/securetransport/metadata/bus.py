@@ -10,8 +10,9 @@ only the acting instance knows is asked of the acting instance only.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from securetransport.core.base import names
 from securetransport.core.base.errors import SecureTransportError
@@ -51,6 +52,7 @@ class AuthorityBus:
         policy: PolicyKeeper,
         rotation_log: RotationLog,
         metrics: MetadataMetrics,
+        secret_ids: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self._clock = clock
         self._profile = profile
@@ -62,6 +64,7 @@ class AuthorityBus:
         self._rotation_log = rotation_log
         self._metrics = metrics
         self._requests = FairRequests(clock, lambda: metrics.answered("over_quota"))
+        self._secret_ids = secret_ids
         self._connection: Connection | None = None
         self._answering: list[Subscription] = []
         self._announced: dict[Subject, Version] = {}
@@ -180,6 +183,7 @@ class AuthorityBus:
             await self._reply(message, refusal("unavailable", "no round was completed yet"))
             return
         picture = status(state, self._keys, self._profile)
+        picture["secret_ids"] = self._secret_ids()
         await self._reply(message, json.dumps(picture).encode())
 
     async def _reply(self, message: Message, data: bytes) -> None:

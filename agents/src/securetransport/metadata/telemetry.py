@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -59,6 +60,28 @@ class MetadataMetrics:
             ["kind"],
             registry=registry,
         )
+
+        self._secret_id_steps = Counter(
+            "securetransport_secret_id_steps_total",
+            "Steps of the renewal of secret-ids: mint, withdraw (nobody took it), destroy, failed",
+            ["step"],
+            registry=registry,
+        )
+        self._secret_ids = Gauge(
+            "securetransport_secret_ids",
+            "Instances by their secret-id: renewed, waiting (for the instance), none delivered",
+            ["state"],
+            registry=registry,
+        )
+
+    def secret_id_step(self, name: str) -> None:
+        """Count one step of the renewal of secret-ids."""
+        self._secret_id_steps.labels(name).inc()
+
+    def secret_ids(self, states: Mapping[str, int]) -> None:
+        """Take over how many instances are in which state."""
+        for state in ("renewed", "waiting", "none"):
+            self._secret_ids.labels(state).set(states.get(state, 0))
 
     def step(self, name: str) -> None:
         """Count one step."""

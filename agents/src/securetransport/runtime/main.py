@@ -42,10 +42,11 @@ from prometheus_client import CollectorRegistry
 from securetransport.core.base.errors import ConfigError, SecureTransportError
 from securetransport.runtime import logs, supervisor
 from securetransport.runtime.health import HealthServer
-from securetransport.runtime.metrics import new_registry
-from securetransport.runtime.settings import AgentSettings, parse_arguments
+from securetransport.runtime.metrics import SecretIdMetrics, new_registry
+from securetransport.runtime.secret_id import SecretIdStatus
+from securetransport.runtime.settings import ProcessSettings, parse_arguments
 
-S = TypeVar("S", bound=AgentSettings)
+S = TypeVar("S", bound=ProcessSettings)
 
 EXIT_FATAL: Final = 1
 # Beyond the grace period a stop is cut off: nothing that hangs may keep the process.
@@ -112,12 +113,14 @@ def run_agent(name: str, settings_cls: type[S], build: Build[S]) -> NoReturn:
 class _Process:
     """One run of one agent."""
 
-    def __init__(self, name: str, settings: AgentSettings, build: Build[S]) -> None:
+    def __init__(self, name: str, settings: ProcessSettings, build: Build[S]) -> None:
         self._name = name
         self._settings = settings
         self._build = build
         self._stop = asyncio.Event()
         self._app: App | None = None
+        path = settings.secret_id_status_file
+        self._secret_id = None if path is None else SecretIdStatus(path)
         registry = new_registry(name)
         self._health = HealthServer(
             settings.health.host, settings.health.port, registry, self._is_live, self._reasons
@@ -129,7 +132,7 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._request_stop)
         await self._health.start()
-        log = logs.get_logger(agent=self._name, instance=self._settings.identity.instance_id)
+        log = logs.get_logger(agent=self._name, instance=self._settings.label)
         log.info("agent_starting", port=self._health.port)
         try:
             app = await supervisor.unless_stopped(
@@ -145,6 +148,8 @@ class _Process:
 
     async def _build_once(self) -> App:
         registry = new_registry(self._name)
+        if self._secret_id is not None:
+            SecretIdMetrics(registry).follow(self._secret_id)
         app = await self._build(self._settings, registry)  # type: ignore[arg-type]  # S is run_agent's
         self._health.registry = registry
         return app
@@ -182,4 +187,5 @@ class _Process:
             return ["stopping"]
         if self._app is None:
             return ["starting"]
-        return self._app.ready()
+        own = [] if self._secret_id is None else self._secret_id.not_ready_reasons()
+        return [*self._app.ready(), *own]

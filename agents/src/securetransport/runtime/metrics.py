@@ -18,6 +18,7 @@ from prometheus_client import (
 )
 
 from securetransport.core.base.errors import SecureTransportError, TransientError
+from securetransport.runtime.secret_id import SecretIdStatus
 
 _CALL_BUCKETS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -59,6 +60,27 @@ class LoopMetrics:
         """Count a round that raised."""
         result = "transient" if isinstance(error, TransientError) else "failed"
         self._rounds.labels(loop, result).inc()
+
+
+class SecretIdMetrics:
+    """What an agent knows of its secret-id, asked when the metrics are read."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._left = Gauge(
+            "securetransport_secret_id_seconds_left",
+            "Time until this agent's secret-id ends; negative when it has, NaN while unknown",
+            registry=registry,
+        )
+        self._failing = Gauge(
+            "securetransport_secret_id_failing",
+            "Steps of the renewal of this agent's secret-id that failed since the last that worked",
+            registry=registry,
+        )
+
+    def follow(self, status: SecretIdStatus) -> None:
+        """Show what ``status`` says."""
+        self._left.set_function(status.seconds_left)
+        self._failing.set_function(status.failures)
 
 
 class StoreMetrics:

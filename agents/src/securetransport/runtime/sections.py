@@ -183,17 +183,14 @@ class IdentitySection(Section):
         return instance_id(self.service_id, self.instance)
 
 
-class OpenBaoSection(Section):
-    """How OpenBao is reached."""
+class OpenBaoAddress(Section):
+    """Where OpenBao is."""
 
     addresses: Annotated[tuple[HttpsUrl, ...], AfterValidator(_at_least_one)]
     """Every node, ``https://host:port``; the one that answered last is tried first."""
 
     ca_file: ExistingFile
     """PEM of the CA that signed OpenBao's own TLS certificates; during its rollover both CAs."""
-
-    token_file: Path
-    """Where the bao agent puts the token; may appear after the start, and is re-read on change."""
 
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     """Longest wait for one node's answer; issuing takes 50 ms, an election 2 to 3 s."""
@@ -205,6 +202,17 @@ class OpenBaoSection(Section):
             ConfigError: The CA file holds no certificate.
         """
         check_certificates(self.ca_file, "openbao.ca_file")
+
+
+class OpenBaoSection(OpenBaoAddress):
+    """How OpenBao is reached, and as whom."""
+
+    token_file: Path
+    """Where the bao agent puts the token; may appear after the start, and is re-read on change."""
+
+    secret_id_status_file: Path | None = None
+    """Where what renews the secret-id says how it is; ``None`` where nothing stands beside the
+    agent (tests, a token that somebody else renews)."""
 
 
 class AuthoritySection(Section):

@@ -136,21 +136,17 @@ def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-class AgentSettings(BaseSettings):
-    """What every agent is configured with; agents add their own groups.
+class ProcessSettings(BaseSettings):
+    """What every process is configured with, whether it has an identity or not.
 
     Attributes:
-        AGENT: The agent's name; part of the environment prefix and of messages.
+        AGENT: The process's name; part of the environment prefix and of messages.
     """
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
     AGENT: ClassVar[str] = "agent"
 
-    identity: IdentitySection
-    openbao: OpenBaoSection
-    authority: AuthoritySection
     health: HealthSection
-    paths: PathsSection
     profile: ProfileSection = ProfileSection()
     logs: LogsSection = LogsSection()
 
@@ -161,6 +157,16 @@ class AgentSettings(BaseSettings):
     @classmethod
     def _is_no_truth_value(cls, value: object, field: ValidationInfo) -> object:
         return refuse_truth_value(cls, value, field)
+
+    @property
+    def label(self) -> str:
+        """What logs call this process."""
+        return self.AGENT
+
+    @property
+    def secret_id_status_file(self) -> Path | None:
+        """Where it reads how its secret-id is; ``None`` for a process without one."""
+        return None
 
     @model_validator(mode="after")
     def _check_profile(self) -> Self:
@@ -187,8 +193,8 @@ class AgentSettings(BaseSettings):
             raise ConfigError(problems)
 
     def looks(self) -> list[Callable[[], object]]:
-        """Return what :meth:`check` calls; agents with files of their own add to it."""
-        return [self.openbao.check, self.authority.check, self.paths.check]
+        """Return what :meth:`check` calls; processes with files of their own add to it."""
+        return []
 
     @classmethod
     def settings_customise_sources(
@@ -226,6 +232,29 @@ class AgentSettings(BaseSettings):
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True)
 
 
+class AgentSettings(ProcessSettings):
+    """What every agent is configured with; agents add their own groups."""
+
+    identity: IdentitySection
+    openbao: OpenBaoSection
+    authority: AuthoritySection
+    paths: PathsSection
+
+    @property
+    def label(self) -> str:
+        """What logs call this process."""
+        return self.identity.instance_id
+
+    @property
+    def secret_id_status_file(self) -> Path | None:
+        """Where it reads how its secret-id is."""
+        return self.openbao.secret_id_status_file
+
+    def looks(self) -> list[Callable[[], object]]:
+        """Return what :meth:`check` calls; agents with files of their own add to it."""
+        return [*super().looks(), self.openbao.check, self.authority.check, self.paths.check]
+
+
 def _file_of(arguments: Arguments) -> tuple[Path, str] | None:
     """Return the TOML file and who named it."""
     if arguments.config is not None:
@@ -261,7 +290,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _read_environment(cls: type[AgentSettings]) -> dict[str, Any]:
+def _read_environment(cls: type[ProcessSettings]) -> dict[str, Any]:
     prefix = f"ST_{cls.AGENT.upper().replace('-', '_')}_"
     values: dict[str, Any] = {}
     for name, text in sorted(os.environ.items()):

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from securetransport.core.base.errors import (
@@ -25,12 +25,12 @@ from securetransport.core.base.errors import (
 )
 from securetransport.core.base.names import KV_MOUNT, TRANSIT_MOUNT
 from securetransport.core.crypto import aead, signing
-from securetransport.core.ports import KvEntry
+from securetransport.core.ports import KvEntry, Wrapped
 from securetransport.core.ports.clock import Clock
 from securetransport.testing.clock import FakeClock
 
 Handler = Callable[[str, str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
-"""Answers one call to a mounted path: method (read, write, delete, list), path, data."""
+"""Answers one call to a mounted path: method (read, write, wrap, delete, list), path, data."""
 Allowed = Callable[[str, str], bool]
 """Decides by operation (``kv_get``, ``write`` …) and path."""
 
@@ -177,6 +177,13 @@ class FakeSecretStore:
             self._make_key(name, data)
             return self._describe_key(name) or {}
         return await self._handled("write", path, data) or {}
+
+    async def write_wrapped(self, path: str, data: dict[str, Any], life: timedelta) -> Wrapped:
+        """Write any API path; the answer stays, wrapped, for ``life``."""
+        self._enter("write_wrapped", path)
+        asked = {"data": data, "seconds": life.total_seconds()}
+        found = await self._handled("wrap", path, asked) or {}
+        return Wrapped(found["token"], found["inner"])
 
     async def delete(self, path: str) -> None:
         """Delete any API path; a missing one is fine."""

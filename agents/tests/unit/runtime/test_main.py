@@ -88,8 +88,8 @@ def test_wrong_configuration_exits_with_78_and_no_stack_trace(start: Start) -> N
     _out, err = child.communicate(timeout=20)
     assert child.returncode == 78
     assert err.splitlines() == [
-        "securetransport-demo: openbao.ca_file: file /nonexistent does not exist",
         "securetransport-demo: unknown configuration key health.prot (did you mean health.port?)",
+        "securetransport-demo: openbao.ca_file: file /nonexistent does not exist",
     ]
 
 

@@ -15,6 +15,7 @@ Usage::
 """
 
 from securetransport.adapters.openbao.leaf_certificates import OpenBaoLeafSource
+from securetransport.adapters.openbao.logins import OpenBaoLogins
 from securetransport.adapters.openbao.store import OpenBaoStore
 
-__all__ = ["OpenBaoLeafSource", "OpenBaoStore"]
+__all__ = ["OpenBaoLeafSource", "OpenBaoLogins", "OpenBaoStore"]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from securetransport.adapters.openbao.transport import Call, OnCall, Transport
 from securetransport.core.base.errors import NotFoundError, SecureTransportError
 from securetransport.core.base.names import KV_MOUNT, TRANSIT_MOUNT
-from securetransport.core.ports import KvEntry
+from securetransport.core.ports import KvEntry, Wrapped
 
 # Enough to overlap a slow call with quick ones; OpenBao serves one agent faster than that.
 _THREADS: Final = 4
@@ -132,6 +133,18 @@ class OpenBaoStore:
     async def write(self, path: str, data: dict[str, Any]) -> dict[str, Any]:
         """Write any API path; returns its ``data`` (empty when there is none)."""
         return await self._data(Call("write", "POST", path, data, is_repeatable=False))
+
+    async def write_wrapped(self, path: str, data: dict[str, Any], life: timedelta) -> Wrapped:
+        """Write any API path; the answer stays in OpenBao, wrapped, for ``life``."""
+        seconds = math.ceil(life.total_seconds())
+        call = Call("write_wrapped", "POST", path, data, is_repeatable=False, wrap_seconds=seconds)
+        found = (await self._call(call) or {}).get("wrap_info")
+        if not isinstance(found, dict):
+            raise SecureTransportError("openbao's answer is not wrapped", path=path)
+        return Wrapped(
+            token=str(found.get("token", "")),
+            inner=str(found.get("wrapped_accessor", "")),
+        )
 
     async def delete(self, path: str) -> None:
         """Delete any API path; a missing one is fine."""

@@ -12,7 +12,8 @@ class TokenFile:
     """Gives the newest token of a file; safe for threads.
 
     The file's identity, time and size are looked at on every call, which costs microseconds, so a
-    token that the bao agent renewed is used by the next call.
+    token that the bao agent renewed is used by the next call. A file that vanished or was emptied
+    says nothing about the token that was in it: that one is used until OpenBao refuses it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,7 +26,7 @@ class TokenFile:
         """Return the token.
 
         Raises:
-            SecretStoreUnavailableError: No file, or nothing in it: the bao agent has not logged in.
+            SecretStoreUnavailableError: There never was one: the bao agent has not logged in.
         """
         return self._read(is_forced=False)
 
@@ -36,18 +37,19 @@ class TokenFile:
 
     def _read(self, *, is_forced: bool) -> str:
         with self._lock:
+            reason: OSError | UnicodeDecodeError | None = None
             try:
                 found = self._path.stat()
                 mark = (found.st_ino, found.st_mtime_ns, found.st_size)
                 if is_forced or mark != self._seen or not self._token:
-                    self._token = self._path.read_text(encoding="ascii").strip()
+                    # One that is being written anew is empty for a moment.
+                    self._token = self._path.read_text(encoding="ascii").strip() or self._token
                     self._seen = mark
             except (OSError, UnicodeDecodeError) as error:
-                raise SecretStoreUnavailableError(
-                    "no token yet; is the bao agent logged in?", token_file=str(self._path)
-                ) from error
+                reason = error
             if not self._token:
                 raise SecretStoreUnavailableError(
-                    "token file is empty; is the bao agent logged in?", token_file=str(self._path)
-                )
+                    "no token yet; is the bao agent logged in, and its secret-id good?",
+                    token_file=str(self._path),
+                ) from reason
             return self._token

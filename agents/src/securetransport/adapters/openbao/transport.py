@@ -19,7 +19,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -50,10 +50,15 @@ _NOT_CARRIED_OUT: Final = (
     "no active",
     "standby",
 )
-# The PKI engine answers 500 for these, although it has decided and nothing happened.
-_ABSENT: Final = ("unable to find pki issuer", "unable to find pki key")
+# PKI and AppRole answer 500 for these, although it has decided and nothing happened.
+_ABSENT: Final = (
+    "unable to find pki issuer",
+    "unable to find pki key",
+    "failed to find accessor entry",
+)
 _NO_ISSUER: Final = ("requested usage issuing-certificates", "no default issuer")
 _NO_PATH_PARTS: Final = ("", ".", "..")
+_WRAP_HEADER: Final = "X-Vault-Wrap-TTL"
 _MAX_REASON: Final = 300
 
 
@@ -69,6 +74,8 @@ class Call:
         query: Query parameters.
         is_repeatable: Carrying it out twice is the same as once (rule 2).
         has_token: Whether the call needs to be logged in.
+        token: Another token than that of the file; it is not read again when it is refused.
+        wrap_seconds: Life of the wrapping that the answer comes in; ``None`` for none.
     """
 
     operation: str
@@ -78,6 +85,8 @@ class Call:
     query: Mapping[str, str] | None = None
     is_repeatable: bool = True
     has_token: bool = True
+    token: str | None = field(default=None, repr=False)
+    wrap_seconds: int | None = None
 
 
 class _NextNodeError(Exception):
@@ -149,7 +158,9 @@ class Transport:
         # Names that others wrote become parts of paths; none may lead out of its folder.
         if any(part in _NO_PATH_PARTS for part in call.path.strip("/").split("/")):
             raise SecureTransportError("not a plain path", operation=call.operation, path=call.path)
-        token = self._tokens.current() if call.has_token else None
+        token = call.token
+        if token is None and call.has_token:
+            token = self._tokens.current()
         with self._lock:
             order = list(self._order)
         reasons: list[str] = []
@@ -165,7 +176,7 @@ class Transport:
 
     def _on_node(self, address: str, call: Call, token: str | None) -> dict[str, Any] | None:
         response = self._send(address, call, token)
-        if response.status_code == requests.codes.forbidden and token is not None:
+        if response.status_code == requests.codes.forbidden and token and call.token is None:
             newer = self._tokens.reread(refused=token)
             if newer is not None:
                 response = self._send(address, call, newer)
@@ -174,6 +185,7 @@ class Transport:
     def _send(self, address: str, call: Call, token: str | None) -> requests.Response:
         adapter = self._adapter(address)
         adapter.token = token
+        headers = {} if call.wrap_seconds is None else {_WRAP_HEADER: f"{call.wrap_seconds}s"}
         try:
             response = adapter.request(
                 call.method,
@@ -181,6 +193,7 @@ class Transport:
                 raise_exception=False,
                 json=call.body,
                 params=dict(call.query or {}),
+                headers=headers,
             )
         except requests.exceptions.ConnectTimeout as error:
             raise _NextNodeError("connect timed out") from error

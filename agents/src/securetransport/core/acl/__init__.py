@@ -29,6 +29,7 @@ from securetransport.core.acl.compile.compiled import CompiledAcl, compile_acl
 from securetransport.core.acl.compile.instances import login_instances
 from securetransport.core.acl.compile.openbao import (
     AppRoleSpec,
+    LoginLimits,
     OpenBaoPlan,
     PkiRoleSpec,
     TransitKeySpec,
@@ -64,6 +65,7 @@ __all__ = [
     "CompiledAcl",
     "Consumption",
     "ForeignSpec",
+    "LoginLimits",
     "MatrixRow",
     "OpenBaoPlan",
     "PkiRoleSpec",

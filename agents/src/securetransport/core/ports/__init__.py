@@ -23,8 +23,9 @@ from securetransport.core.ports.bus import (
 from securetransport.core.ports.clock import Clock
 from securetransport.core.ports.files import Files
 from securetransport.core.ports.leaf_certificates import LeafSource, TlsIdentity
+from securetransport.core.ports.logins import Logins, MintedSecretId, Token
 from securetransport.core.ports.randomness import Randomness
-from securetransport.core.ports.secrets import KvEntry, SecretStore
+from securetransport.core.ports.secrets import KvEntry, SecretStore, Wrapped
 from securetransport.core.ports.servers import PortKind, ProbeResult, ServerControl, TlsProbe
 
 __all__ = [
@@ -40,8 +41,10 @@ __all__ = [
     "Files",
     "KvEntry",
     "LeafSource",
+    "Logins",
     "Message",
     "MessageHandler",
+    "MintedSecretId",
     "PortKind",
     "ProbeResult",
     "PublishAck",
@@ -53,4 +56,6 @@ __all__ = [
     "Subscription",
     "TlsIdentity",
     "TlsProbe",
+    "Token",
+    "Wrapped",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 
@@ -18,6 +18,19 @@ class KvEntry:
 
     value: dict[str, Any]
     cas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """An answer that OpenBao keeps until somebody opens its wrapping, once.
+
+    Attributes:
+        token: Opens it; whoever has it first gets what is inside.
+        inner: Accessor of what is inside.
+    """
+
+    token: str = field(repr=False)
+    inner: str
 
 
 class SecretStore(Protocol):
@@ -65,6 +78,10 @@ class SecretStore(Protocol):
 
     async def write(self, path: str, data: dict[str, Any]) -> dict[str, Any]:
         """Write any API path; returns its ``data`` (empty when there is none)."""
+        ...
+
+    async def write_wrapped(self, path: str, data: dict[str, Any], life: timedelta) -> Wrapped:
+        """Write any API path; the answer stays in OpenBao, wrapped, for ``life``."""
         ...
 
     async def delete(self, path: str) -> None:

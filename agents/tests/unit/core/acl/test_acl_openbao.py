@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from acl_scene import TEXT, acl
 
-from securetransport.core.acl import REVOKED_POLICY, compile_openbao, policies
+from securetransport.core.acl import REVOKED_POLICY, LoginLimits, compile_openbao, policies
 from securetransport.core.acl.compile.openbao import OpenBaoPlan
 from securetransport.core.acl.compile.policies import path_matches
 from securetransport.core.base import names
+from securetransport.core.base.errors import ConfigError
 from securetransport.core.base.names import ServiceId
 from securetransport.core.base.profile import PROFILES
 from securetransport.core.formats.deny_list import DenyList
@@ -100,7 +101,7 @@ def test_authority_may_not_use_the_root_key_of_documents() -> None:
 
 
 def test_authority_may_only_empty_policies() -> None:
-    rules = [r for r in policies(acl())[names.METADATA].rules if r.path.startswith("sys/")]
+    rules = [r for r in policies(acl())[names.METADATA].rules if r.path.startswith("sys/policies/")]
     assert {r.path for r in rules} == {
         "sys/policies/acl/auth-controller",
         "sys/policies/acl/auth-controller--0",
@@ -157,6 +158,23 @@ def test_pki_role_allows_one_uri_and_one_common_name() -> None:
         if service not in {"nats", "probe"}:
             assert found["allowed_domains"] == [f"{service}/{instance}"]
             assert found["allow_glob_domains"] is False
+
+
+def test_logins_are_held_to_their_limits() -> None:
+    limits = LoginLimits(
+        secret_id_ttl=timedelta(hours=9), secret_id_uses=40, networks=("10.0.0.0/8",)
+    )
+    for role in compile_openbao(acl(), PROFILE, limits=limits).approles:
+        found = role.parameters
+        assert found["secret_id_ttl"] == 9 * 3600
+        assert found["secret_id_num_uses"] == 40
+        assert found["secret_id_bound_cidrs"] == found["token_bound_cidrs"] == ["10.0.0.0/8"]
+
+
+def test_a_secret_id_that_ends_before_it_is_renewed_is_refused() -> None:
+    limits = LoginLimits(secret_id_ttl=timedelta(seconds=479))
+    with pytest.raises(ConfigError, match="secret_id_ttl: 479 s is less than four renewals of 120"):
+        compile_openbao(acl(), PROFILE, limits=limits)
 
 
 def test_leaf_certificates_are_back_dated_by_skew_and_a_minute() -> None:

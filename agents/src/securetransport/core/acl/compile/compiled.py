@@ -9,7 +9,12 @@ from typing import Any
 
 from securetransport.core.acl.compile.broker import compile_broker
 from securetransport.core.acl.compile.instances import DEFAULT_SERVERS
-from securetransport.core.acl.compile.openbao import SECRET_ID_TTL, OpenBaoPlan, compile_openbao
+from securetransport.core.acl.compile.openbao import (
+    DEFAULT_LIMITS,
+    LoginLimits,
+    OpenBaoPlan,
+    compile_openbao,
+)
 from securetransport.core.acl.compile.streams import (
     compile_consumers,
     compile_streams,
@@ -72,7 +77,7 @@ def compile_acl(  # noqa: PLR0913  # one keyword per choice that the ACL file do
     deny: DenyList | None = None,
     servers: Sequence[str] = DEFAULT_SERVERS,
     server_names: Sequence[str] = ("localhost",),
-    secret_id_ttl: timedelta = SECRET_ID_TTL,
+    limits: LoginLimits = DEFAULT_LIMITS,
     replicas: int = 3,
 ) -> CompiledAcl:
     """Compile an ACL.
@@ -83,7 +88,7 @@ def compile_acl(  # noqa: PLR0913  # one keyword per choice that the ACL file do
         deny: Services in it get no user and an empty policy.
         servers: Names of the message servers in the order of their keepers.
         server_names: DNS names, globs allowed, that the servers' leaf certificates may carry.
-        secret_id_ttl: Life of a secret-id that nobody renews.
+        limits: What every AppRole is held to.
         replicas: Servers that keep a copy of a stream: 1, 3 or 5.
 
     Raises:
@@ -99,7 +104,7 @@ def compile_acl(  # noqa: PLR0913  # one keyword per choice that the ACL file do
             deny=deny,
             servers=servers,
             server_names=server_names,
-            secret_id_ttl=secret_id_ttl,
+            limits=limits,
         ),
         streams=tuple(compile_streams(acl, profile, replicas=replicas)),
         consumers=tuple(compile_consumers(acl, replicas=replicas)),

@@ -25,16 +25,55 @@ from securetransport.core.acl.compile.instances import (
 from securetransport.core.acl.compile.policies import REVOKED_POLICY, policies, policies_of
 from securetransport.core.acl.model import Acl
 from securetransport.core.base import names
+from securetransport.core.base.errors import ConfigError
 from securetransport.core.base.names import InstanceId, ServiceId, instance_role, service_of
 from securetransport.core.base.profile import Profile
 from securetransport.core.formats.deny_list import DenyList
 
-_TOKEN_TTL = timedelta(hours=1)
-_TOKEN_MAX_TTL = timedelta(hours=24)
 SECRET_ID_TTL: Final = timedelta(days=30)
+_LEAST_RENEWALS: Final = 4
+"""How many renewals fit into the life of a secret-id; a few may fail."""
+_TOO_SHORT: Final = (
+    "secret_id_ttl: {} s is less than four renewals of {} s (secret_id_agents, secret_id_services"
+    " of the profile)"
+)
 
 SIGNING_KEY_TYPE: Final = "mldsa-65"
 BUNDLE_KEY_TYPE: Final = "aes256-gcm96"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginLimits:
+    """What every AppRole is held to.
+
+    Attributes:
+        secret_id_ttl: Life of a secret-id that nobody renews: so long a platform may be switched
+            off and start by itself.
+        secret_id_uses: How many logins one secret-id is good for; 0 for any number. A bao agent
+            logs in at each start and each ``token_max_ttl``, and each renewal needs one login.
+        token_ttl: Life of a token that nobody renews.
+        token_max_ttl: Longest life of a token; its bao agent logs in anew.
+        networks: From where logins and tokens are good, CIDR; empty for anywhere.
+    """
+
+    secret_id_ttl: timedelta = SECRET_ID_TTL
+    secret_id_uses: int = 0
+    token_ttl: timedelta = timedelta(hours=1)
+    token_max_ttl: timedelta = timedelta(hours=24)
+    networks: tuple[str, ...] = ()
+
+    def check(self, profile: Profile) -> None:
+        """Check them against the profile.
+
+        Raises:
+            ConfigError: A secret-id ends before it can be renewed.
+        """
+        longest = max(profile.secret_id_agents, profile.secret_id_services)
+        if self.secret_id_ttl < _LEAST_RENEWALS * longest:
+            raise ConfigError([_TOO_SHORT.format(_whole(self.secret_id_ttl), _whole(longest))])
+
+
+DEFAULT_LIMITS: Final = LoginLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +173,7 @@ def compile_openbao(  # noqa: PLR0913  # one keyword per choice that the ACL fil
     deny: DenyList | None = None,
     servers: Sequence[str] = DEFAULT_SERVERS,
     server_names: Sequence[str] = ("localhost",),
-    secret_id_ttl: timedelta = SECRET_ID_TTL,
+    limits: LoginLimits = DEFAULT_LIMITS,
 ) -> OpenBaoPlan:
     """Return the plan.
 
@@ -144,8 +183,12 @@ def compile_openbao(  # noqa: PLR0913  # one keyword per choice that the ACL fil
         deny: Services in it keep their role and get an empty policy.
         servers: Names of the message servers in the order of their keepers.
         server_names: DNS names, globs allowed, that the servers' leaf certificates may carry.
-        secret_id_ttl: Life of a secret-id that nobody renews.
+        limits: What every AppRole is held to.
+
+    Raises:
+        ConfigError: The limits and the profile do not go together.
     """
+    limits.check(profile)
     instances = login_instances(acl, servers)
     known = {*acl.services, *acl.foreign}
     denied = (
@@ -159,8 +202,7 @@ def compile_openbao(  # noqa: PLR0913  # one keyword per choice that the ACL fil
     return OpenBaoPlan(
         policies=texts,
         approles=[
-            _approle(one, secret_id_ttl, is_denied=service_of(one) in denied)
-            for one in sorted(instances)
+            _approle(one, limits, is_denied=service_of(one) in denied) for one in sorted(instances)
         ],
         pki_roles=_pki_roles(acl, profile, instances, servers, server_names),
         transit_keys=_transit_keys(acl),
@@ -168,7 +210,7 @@ def compile_openbao(  # noqa: PLR0913  # one keyword per choice that the ACL fil
     )
 
 
-def _approle(instance: InstanceId, secret_id_ttl: timedelta, *, is_denied: bool) -> AppRoleSpec:
+def _approle(instance: InstanceId, limits: LoginLimits, *, is_denied: bool) -> AppRoleSpec:
     return AppRoleSpec(
         name=instance_role(instance),
         service=service_of(instance),
@@ -180,13 +222,14 @@ def _approle(instance: InstanceId, secret_id_ttl: timedelta, *, is_denied: bool)
             "token_no_default_policy": True,
             # Tokens need an accessor that a successor can revoke, so they are not batch tokens.
             "token_type": "service",
-            "token_ttl": _whole(_TOKEN_TTL),
-            "token_max_ttl": _whole(_TOKEN_MAX_TTL),
+            "token_ttl": _whole(limits.token_ttl),
+            "token_max_ttl": _whole(limits.token_max_ttl),
             "token_num_uses": 0,
+            "token_bound_cidrs": list(limits.networks),
             "bind_secret_id": True,
-            "secret_id_ttl": _whole(secret_id_ttl),
-            # An agent logs in again when its token ends; its secret-id is replaced, not used up.
-            "secret_id_num_uses": 0,
+            "secret_id_ttl": _whole(limits.secret_id_ttl),
+            "secret_id_num_uses": limits.secret_id_uses,
+            "secret_id_bound_cidrs": list(limits.networks),
         },
         is_denied=is_denied,
     )

@@ -285,6 +285,8 @@ def _metadata_identities(acl: Acl, instances: Sequence[InstanceId]) -> Iterable[
     """Fencing of a predecessor, renewal of secret-ids, revocation of a service."""
     yield PathRule("auth/token/lookup-accessor", UPDATE)
     yield PathRule("auth/token/revoke-accessor", UPDATE)
+    # Takes back an offered secret-id, if nobody has opened it.
+    yield PathRule("sys/wrapping/rewrap", UPDATE)
     for instance in instances:
         role = f"{_APPROLE}/role/{instance_role(instance)}"
         yield PathRule(f"{role}/role-id", READ)
