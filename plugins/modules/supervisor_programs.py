@@ -72,6 +72,11 @@ options:
         description:
           - File for its standard output, which is rotated; its log then has standard error only.
         type: path
+      stdout_backups:
+        description: How many full files of 50 MB are kept of O(programs[].stdout_file), besides the one in use.
+        type: int
+        default: 4
+        version_added: 0.2.0
   absent:
     description: Programs to stop and forget.
     type: list
@@ -152,6 +157,7 @@ def main() -> None:
         "digest": {"type": "str", "default": ""},
         "stop_seconds": {"type": "int", "default": 10},
         "stdout_file": {"type": "path"},
+        "stdout_backups": {"type": "int", "default": 4},
     }
     options = {
         "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},

@@ -46,6 +46,7 @@ class ProgramSpec:
         digest: Stands for its configuration; another value restarts it.
         stop_seconds: How long it may take to end before it is killed.
         stdout_file: Where its standard output goes, apart from its log; ``None`` for its log.
+        stdout_backups: How many full files of 50 MB are kept of that.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ProgramSpec:
     digest: str
     stop_seconds: int
     stdout_file: str | None = None
+    stdout_backups: int = 4
 
     def render(self, folder: str) -> str:
         """Return the text of its file for the supervisord of a folder.
@@ -95,7 +97,7 @@ class ProgramSpec:
             return {"redirect_stderr": "true", **_rotated("stdout", log, "10MB", 2)}
         return {
             "redirect_stderr": "false",
-            **_rotated("stdout", self.stdout_file, "50MB", 4),
+            **_rotated("stdout", self.stdout_file, "50MB", self.stdout_backups),
             **_rotated("stderr", log, "10MB", 2),
         }
 
