@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,18 @@ def test_the_platform_is_built(platform: Platform) -> None:
     built = platform.play("site")
     assert built.exit_code == 0, built.text[-5000:]
     assert built.changed > 0
+
+
+def test_a_dead_secret_id_is_found_by_a_login_and_replaced(platform: Platform) -> None:
+    file = platform.state_dir / "services" / "gatekeeper-1" / "secret-id"
+    dead = str(uuid.uuid4())
+    file.write_text(dead, encoding="utf-8")
+    repaired = platform.play("site")
+    assert repaired.exit_code == 0, repaired.text[-5000:]
+    # The renewal may have been first; nothing else has anything to do.
+    changed = repaired.tasks_that_changed()
+    assert [task for task in changed if "Deliver the agents' credentials" not in task] == []
+    assert file.read_text(encoding="utf-8") != dead
 
 
 def test_a_changed_acl_line_shows_only_its_consequences(platform: Platform, tmp_path: Path) -> None:
