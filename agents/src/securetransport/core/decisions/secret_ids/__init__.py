@@ -10,7 +10,7 @@ has a secret-id that OpenBao takes, wherever either of them ends:
 3. What was opened and never stated is left alone until a later one is stated: it may be the one
    that the instance keeps.
 
-Source: docs/decisions/0011-secret-ids.md.
+Source: docs/decisions/0014-secret-ids.md.
 """
 
 from __future__ import annotations
