@@ -22,6 +22,7 @@ from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats.secret_id import Offer, Proof
 
 MOST_UNPROVEN: Final = 8
+_NOT_TAKEN: Final = "has not taken the offered secret-id yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,9 @@ def _open_offer(offer: Offer, now: datetime, interval: timedelta) -> Step | Wait
     if now >= offer.not_after:
         return Withdraw(offer)
     until = min(offer.not_after, now + look_interval(interval))
-    return Wait(waits_for=("has not taken the offered secret-id yet",), until=until)
+    # Whoever is there has looked several times by then; before, there is nothing to tell.
+    is_late = now - offer.created_at > (offer.not_after - offer.created_at) / 2
+    return Wait(waits_for=(_NOT_TAKEN,) if is_late else (), until=until)
 
 
 def _next_offer(seen: Observation, newest: KnownSecretId, interval: timedelta) -> Step | Wait:
