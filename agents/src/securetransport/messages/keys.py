@@ -193,13 +193,17 @@ class SenderKeys:
         )
 
     def seconds_left(self) -> float:
-        """Return for how long every topic may still be published on; 0 when one may not."""
-        ends = [self.verdict(topic) for topic in self._produced()]
-        if any(isinstance(end, MayNotPublish) for end in ends) or self._own_obstacles():
+        """Return for how long every topic may still be published on; 0 when one may not.
+
+        Of a service that only consumes: for how long it has what every topic needs.
+        """
+        verdicts = [self.verdict(topic) for topic in self._produced()]
+        if any(isinstance(one, MayNotPublish) for one in verdicts) or self._own_obstacles():
             return 0.0
-        now = self._clock.now()
-        left = [(end.until - now).total_seconds() for end in ends if isinstance(end, MayPublish)]
-        return max(0.0, min(left, default=float("inf")))
+        own = self._material()
+        ends = [one.until for one in verdicts if isinstance(one, MayPublish)]
+        ends += [end for end in (own.leaf_ends_at, own.bundle_ends_at) if end is not None]
+        return max(0.0, (min(ends) - own.now).total_seconds())
 
     def not_ready_reasons(self) -> list[str]:
         """Return what keeps messages from being sent, in words, and keys that are late."""

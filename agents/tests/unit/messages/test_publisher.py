@@ -279,6 +279,14 @@ async def test_seconds_left_count_down_to_the_instant_at_which_it_stops(
         await bench.send()
 
 
+async def test_seconds_left_of_a_service_that_only_consumes_are_those_of_its_material(
+    bench: MessageBench,
+) -> None:
+    assert 60 < bench.reader.out.seconds_left() < 24 * 3600
+    bench.reader.leaf = None
+    assert bench.reader.out.seconds_left() == 0
+
+
 # --- sizes ------------------------------------------------------------------------------------
 
 
