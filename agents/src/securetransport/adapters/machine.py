@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import os
 import resource
-import socket
 import stat
 import xmlrpc.client
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 import requests
 
+from securetransport.adapters.unix_http import UnixConnection
 from securetransport.core.base.errors import SecureTransportError, TransientError
 from securetransport.core.ports.machine import FileFacts, HttpAnswer, Supervised
 
@@ -131,19 +131,8 @@ def _date(text: str | None) -> datetime | None:
 # --- supervisord's own XML-RPC over its Unix socket ---------------------------------------------
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_SUPERVISOR_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_SUPERVISOR_SECONDS)
-        self.sock.connect(str(self._path))
-
-
 def _ask_supervisor(path: Path) -> list[dict[str, Any]]:
-    connection = _UnixConnection(path)
+    connection = UnixConnection(path, _SUPERVISOR_SECONDS)
     body = xmlrpc.client.dumps((), "supervisor.getAllProcessInfo")
     try:
         connection.request("POST", "/RPC2", body, {"Content-Type": "text/xml"})

@@ -17,7 +17,8 @@ from rich.live import Live
 from securetransport.cli import acl, dlq, view
 from securetransport.cli.check import look, write
 from securetransport.cli.explain import explain
-from securetransport.cli.session import ask, connection, files, tls_probe, visit
+from securetransport.cli.recovery import asked_shares, recovery_shares
+from securetransport.cli.session import ask, connection, files, root_token, tls_probe, visit
 from securetransport.cli.settings import DEFAULT_CONFIG, CliSettings, load_settings
 from securetransport.core.base import names
 from securetransport.core.base.errors import ConfigError, SecureTransportError
@@ -108,6 +109,19 @@ def leaf(
 ) -> None:
     """Write a short-lived leaf of ``admin`` and the trust set, for tools that manage streams."""
     asyncio.run(_write_leaf(load_settings(config), out))
+
+
+@admin.command("root-token")
+def make_root_token(
+    socket: Annotated[Path, typer.Option(help="Socket of an OpenBao node, openbao-1.sock.")],
+    out: Annotated[Path, typer.Option(help="File for the token; only you may read it.")],
+    shares: Annotated[
+        Path | None, typer.Option(help="recovery-keys.json; without it each share is asked for.")
+    ] = None,
+) -> None:
+    """Make a root token of the recovery keys, when every other identity is lost."""
+    keys = recovery_shares(shares) if shares is not None else asked_shares()
+    files().write(out, root_token(socket, keys) + "\n")
 
 
 async def fetch_status(settings: CliSettings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ from securetransport.adapters.machine import LocalMachine
 from securetransport.adapters.nats import NatsBus, direct
 from securetransport.adapters.openbao import OpenBaoLeafSource, OpenBaoStore
 from securetransport.adapters.openbao.login import AppRoleFiles, login
+from securetransport.adapters.openbao.recovery import generate_root
 from securetransport.adapters.servers import LocalServer
 from securetransport.adapters.system import SystemClock
 from securetransport.adapters.tls import HandshakeProbe
@@ -133,6 +134,15 @@ async def connection(settings: CliSettings, held: Visit) -> AsyncIterator[Connec
 def files() -> Files:
     """Return the files of this machine."""
     return LocalFiles()
+
+
+def root_token(socket: Path, shares: Iterable[str]) -> str:
+    """Return a new root token, made by the recovery keys.
+
+    Raises:
+        SecureTransportError: OpenBao is away, or refuses.
+    """
+    return generate_root(socket, shares)
 
 
 def clock() -> Clock:
