@@ -14,7 +14,9 @@ short_description: Make all streams and consumers of a compiled ACL
 description:
   - Makes every stream and durable pull consumer exist with exactly the fields given, in a single module run;
     a change made by hand is taken back.
-  - A field that the servers cannot change on an existing object is an error, and then nothing is changed.
+  - A field that the servers cannot change on an existing object is an error, and then nothing is changed. So is what
+    they would refuse for another reason, or delete messages for, a renamed stream, a smaller size than the stream
+    holds, a renamed durable of a work queue; check mode says so, too.
   - Removes nothing; a stream that the ACL does not name any more may still hold messages.
 version_added: 0.1.0
 author:

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hvac
+import nats as nats_client
 import pytest
 from module_lab import (
     BIN,
@@ -127,6 +130,19 @@ class NatsLab:
         """Return a task's options with :attr:`connection`."""
         return {**self.connection, **options}
 
+    def publish(self, subject: str, data: bytes) -> None:
+        """Publish a message, as the administrator."""
+
+        async def send() -> None:
+            context = ssl.create_default_context(cafile=self.connection["ca_file"])
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            context.load_cert_chain(self.connection["client_cert"], self.connection["client_key"])
+            client = await nats_client.connect(self.connection["servers"], tls=context)
+            await client.publish(subject, data)
+            await client.drain()
+
+        asyncio.run(send())
+
 
 @pytest.fixture(scope="session")
 def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsLab]:
@@ -142,7 +158,13 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsLab]:
         write_leaf(folder, user, intermediate, uri=f"spiffe://test.local/{user}")
     port = free_port()
     allowed = {
-        "publish": ["$JS.API.INFO", "$JS.API.STREAM.*.*", "$JS.API.CONSUMER.*.>"],
+        "publish": [
+            "$JS.API.INFO",
+            "$JS.API.STREAM.LIST",
+            "$JS.API.STREAM.*.*",
+            "$JS.API.CONSUMER.*.>",
+            "shrink.>",
+        ],
         "subscribe": ["_INBOX.admin.>"],
     }
     (folder / "nats.conf").write_text(

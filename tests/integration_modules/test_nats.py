@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -187,3 +188,51 @@ def test_user_that_the_server_does_not_know_is_refused(ansible: Ansible, nats: N
     failure = ansible.one("nats_layout", stranger)
     assert "accepts a connection" in failure["msg"]
     assert "uthorization" in failure["msg"]
+
+
+# --- what is asked before anything changes (E11) ----------------------------------------------
+
+
+def refused(ansible: Ansible, options: dict[str, Any]) -> str:
+    """Return why both modes refuse."""
+    said = {
+        ansible.one("nats_layout", options, check=is_check)["msg"] for is_check in (True, False)
+    }
+    assert len(said) == 1
+    return str(said.pop())
+
+
+def test_renamed_stream_is_refused_while_the_former_keeps_its_subjects(
+    ansible: Ansible, nats: NatsLab
+) -> None:
+    ansible.one("nats_layout", layout(nats, stream("FORMER")))
+    said = refused(ansible, layout(nats, stream("LATTER", subjects=["former.a"])))
+    assert said.startswith(
+        "stream LATTER: its subject former.a is kept by stream FORMER (former.>)"
+    )
+    assert "holds 0 messages and is not in the ACL any more" in said
+
+
+def test_stream_is_not_made_smaller_than_what_it_holds(ansible: Ansible, nats: NatsLab) -> None:
+    ansible.one("nats_layout", layout(nats, stream("SHRINK", max_age=HOUR)))
+    nats.publish("shrink.a", b"x" * 4000)
+    assert "max_bytes 1000 is less than the" in refused(
+        ansible, layout(nats, stream("SHRINK", max_bytes=1000))
+    )
+    time.sleep(2.1)
+    said = refused(ansible, layout(nats, stream("SHRINK", max_age=10**9, duplicate_window=10**9)))
+    assert "max_age 1 s is less than the age of its oldest message" in said
+    larger = ansible.one("nats_layout", layout(nats, stream("SHRINK", max_bytes=4194304)))
+    assert larger["changed_objects"] == ["stream SHRINK"]
+
+
+def test_renamed_durable_of_a_work_queue_is_refused(ansible: Ansible, nats: NatsLab) -> None:
+    ansible.one("nats_layout", layout(nats, stream("QUEUE"), consumers=(durable("QUEUE"),)))
+    other = durable("QUEUE", durable_name="successor")
+    said = refused(ansible, layout(nats, stream("QUEUE"), consumers=(other,)))
+    assert said.startswith(
+        "consumer QUEUE.successor: durable reader, which is not in the ACL any more"
+    )
+    apart = durable("QUEUE", durable_name="successor", filter_subject="queue.more")
+    made = ansible.one("nats_layout", layout(nats, stream("QUEUE"), consumers=(apart,)))
+    assert made["changed_objects"] == ["consumer QUEUE.successor"]

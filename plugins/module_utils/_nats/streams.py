@@ -10,7 +10,9 @@ Rules:
 2. A field that is not given has the server's default, so a change made by hand is taken back.
 3. What the server adds by itself (metadata, the default duplicate window) is not compared.
 4. A field that cannot change on an existing object is an error before any call changes something.
-5. Nothing is removed: a stream that nobody names any more may still hold messages.
+5. What JetStream would refuse, or delete messages for, is an error before that, too
+   (:mod:`.possible`).
+6. Nothing is removed: a stream that nobody names any more may still hold messages.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from .._errors import ImmutableFieldError, PlatformError
 from .._outcome import Outcome, Step, ensure_each
 from .._values import subject_token
 from .client import JetStream
+from .possible import look, refuse_impossible
 
 _DURATIONS: Final = frozenset(
     {"max_age", "duplicate_window", "ack_wait", "backoff", "inactive_threshold"}
@@ -112,8 +115,15 @@ def ensure_layout(jetstream: JetStream, spec: LayoutSpec, check_mode: bool) -> O
     """Make every stream and then every durable exist as described.
 
     Raises:
-        PlatformError: JetStream refuses one of them; the text says which.
+        PlatformError: JetStream would refuse one of them, or delete messages for it; the text says
+            which, and nothing was changed.
     """
+    if any(stream.name for stream in spec.streams):
+        refuse_impossible(
+            look(jetstream, sorted({consumer.stream_name for consumer in spec.consumers})),
+            [stream.config for stream in spec.streams],
+            [(consumer.stream_name, consumer.config) for consumer in spec.consumers],
+        )
 
     def steps() -> Iterator[Step]:
         for stream in spec.streams:

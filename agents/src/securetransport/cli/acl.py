@@ -18,8 +18,10 @@ import typer
 
 from securetransport.core.acl import (
     Acl,
+    Answer,
     compile_consumers,
     compile_streams,
+    consequences,
     diff,
     explain,
     load_acl,
@@ -66,11 +68,20 @@ def compare(
     old: Annotated[Path, typer.Argument(help="The ACL in force.", show_default=False)],
     new: Annotated[Path, typer.Argument(help="The ACL to come.", show_default=False)],
 ) -> None:
-    """Print what changes, and which services get a new bundle."""
-    found = diff(_load(old), _load(new))
+    """Print what changes, what becomes of it on a running platform, and who gets a new bundle.
+
+    Exit 1 when something would be refused.
+    """
+    before, after = _load(old), _load(new)
+    found = diff(before, after)
     for line in found.lines:
         _say(line)
+    expected = consequences(before, after)
+    for entry in expected:
+        _say(f"= {entry}")
     _say(f"affected: {', '.join(found.affected) or 'nobody'}")
+    if any(entry.answer is Answer.REFUSED for entry in expected):
+        raise typer.Exit(1)
 
 
 @app.command("explain")

@@ -17,6 +17,7 @@ streams      streams and durables
 matrix       who may what, as a table
 explain      why somebody may, or that nobody said so
 diff         what a new file changes, and for whom
+consequences what becomes of the changes on a running platform
 ===========  ==================================================================================
 
 Pure: nothing here opens a socket or reads a clock.
@@ -43,6 +44,7 @@ from securetransport.core.acl.compile.streams import (
     longest_wait,
     storage_bytes,
 )
+from securetransport.core.acl.consequences import Answer, Consequence, consequences
 from securetransport.core.acl.diff import AclDiff, diff
 from securetransport.core.acl.explain import explain
 from securetransport.core.acl.matrix import MatrixRow, is_allowed, matrix, probe_subjects
@@ -61,8 +63,10 @@ __all__ = [
     "REVOKED_POLICY",
     "Acl",
     "AclDiff",
+    "Answer",
     "AppRoleSpec",
     "CompiledAcl",
+    "Consequence",
     "Consumption",
     "ForeignSpec",
     "LoginLimits",
@@ -80,6 +84,7 @@ __all__ = [
     "compile_consumers",
     "compile_openbao",
     "compile_streams",
+    "consequences",
     "diff",
     "duplicate_window",
     "explain",
