@@ -119,7 +119,7 @@ class Authority:
             bundle = ServiceBundle(
                 service=service,
                 rules=rules,
-                topic_keys=keys_for(rules, every),
+                topic_keys=keys_for(rules, every).keys,
                 key_epoch=epoch,
                 acl_digest=self.acl.digest(),
             )

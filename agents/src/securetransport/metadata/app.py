@@ -226,6 +226,8 @@ class Metadata:
         reasons += [
             Remark(f"too large for the bus: {what}") for what in sorted(self._keys.too_large)
         ]
+        cut = sorted(self._keys.cut_short)
+        reasons += [Remark(f"not every kept key fits into the bundle of {name}") for name in cut]
         return reasons
 
     async def _drain(self) -> None:

@@ -21,7 +21,7 @@ from securetransport.core.base.errors import (
 from securetransport.core.base.names import ServiceId, Topic
 from securetransport.core.base.profile import Profile
 from securetransport.core.decisions import topic_keys
-from securetransport.core.decisions.topic_keys import keys_for, wanted_epochs
+from securetransport.core.decisions.topic_keys import KeyShare, keys_for, wanted_epochs
 from securetransport.core.formats import documents
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.deny_list import DenyList
@@ -78,6 +78,7 @@ class KeyRotation:
         self.directory: StoredDocument | None = None
         self.completed: set[EpochNumber] = set()
         self.too_large: dict[str, str] = {}
+        self.cut_short: set[ServiceId] = set()
 
     def topic_keys(self) -> tuple[TopicKey, ...]:
         """Return every topic key held."""
@@ -161,10 +162,12 @@ class KeyRotation:
 
     async def _make_bundle(self, acl: CompiledAcl, service: ServiceId) -> MadeBundle | None:
         rules = acl.bundle_rules(service)
+        share = keys_for(rules, self._wanted_keys())
+        self._note_share(service, share)
         body = ServiceBundle(
             service=service,
             rules=rules,
-            topic_keys=keys_for(rules, self._wanted_keys()),
+            topic_keys=share.keys,
             key_epoch=self._profile.key_schedule.number_at(self._clock.now()),
             acl_digest=acl.digest,
         ).to_bytes()
@@ -182,6 +185,13 @@ class KeyRotation:
         await self._overwrite(names.kv_service_bundle(service), _copy(ciphertext, version))
         self._bundles[service] = made
         return made
+
+    def _note_share(self, service: ServiceId, share: KeyShare) -> None:
+        """Tell once that a service cannot open what waited longest."""
+        is_cut = share.left_out_before is not None
+        if is_cut and service not in self.cut_short:
+            self._log.warning("bundle_keys_left_out", reason=service, epoch=share.left_out_before)
+        (self.cut_short.add if is_cut else self.cut_short.discard)(service)
 
     async def _stored_bundle(self, service: ServiceId) -> MadeBundle | None:
         """Return the version to continue from; the content is the service's alone to decrypt."""

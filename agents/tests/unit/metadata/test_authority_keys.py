@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from securetransport.core.decisions.topic_keys import wanted_epochs
 from securetransport.core.formats import documents
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.directory import Directory, DirectoryEntry
-from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey
+from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey, TopicRule
 from securetransport.core.trust.directory import check_entry
 from securetransport.metadata.enrolled import EnrolledKeys
 from securetransport.metadata.keys import KeyRotation
@@ -248,18 +249,48 @@ async def test_a_key_of_an_instance_that_is_no_service_is_not_listed(desk: Desk)
     assert Directory.from_bytes(keys.directory.document.body).key_ids == ()
 
 
-async def test_a_bundle_that_outgrew_the_bus_is_named_and_others_get_theirs(desk: Desk) -> None:
-    """B3: what is kept grows with the time that messages may wait; that must end nobody's loop."""
+async def test_kept_keys_that_do_not_fit_are_left_out_oldest_first_and_named(desk: Desk) -> None:
+    """Rule 4: what is kept grows with the time that messages may wait (B3)."""
     keys = rotation(desk)
     await keys.ensure_topic_keys(acl())
-    many = [TopicKey(topic=NEWS, epoch=0, generation=n, secret=b"k" * 32) for n in range(9_000)]
-    keys._topic_keys[NEWS, EpochNumber(0)] = tuple(many)
+    newest = max(epoch for _, epoch in keys._topic_keys)
+    for back in range(10, 6_000):
+        epoch = EpochNumber(newest - back)
+        key = TopicKey(topic=NEWS, epoch=epoch, generation=0, secret=b"k" * 32)
+        keys._topic_keys[NEWS, epoch] = (key,)
     changed = await keys.ensure_bundles(acl())
+    assert {service for service, _ in changed} == {"auth-controller", "gatekeeper"}
+    assert keys.cut_short == {"gatekeeper"}
+    data = keys.bundle_of(SERVICE)
+    assert data is not None
+    assert len(data) < documents.MAX_DOCUMENT_BYTES
+    held = {key.epoch for key in ServiceBundle.from_bytes(documents.decode(data).body).topic_keys}
+    assert newest in held
+    assert min(held) > newest - 6_000
+    assert {epoch for _, epoch in keys._topic_keys if epoch >= min(held)} == held, "no hole"
+    for _topic, epoch in [place for place in keys._topic_keys if place[1] < newest - 9]:
+        del keys._topic_keys[NEWS, epoch]
+    await keys.ensure_bundles(acl())
+    assert not keys.cut_short
+
+
+class WideAcl(CompiledAcl):
+    """An ACL that lets one service use more topics than a bundle has room for."""
+
+    def bundle_rules(self, service: ServiceId) -> tuple[TopicRule, ...]:
+        rules = super().bundle_rules(service)
+        return rules * 5_000 if service == SERVICE else rules
+
+
+async def test_a_bundle_that_outgrew_the_bus_is_named_and_others_get_theirs(desk: Desk) -> None:
+    keys, compiled = rotation(desk), acl()
+    wide = WideAcl(**{entry.name: getattr(compiled, entry.name) for entry in fields(compiled)})
+    await keys.ensure_topic_keys(wide)
+    changed = await keys.ensure_bundles(wide)
     assert [service for service, _ in changed] == ["auth-controller"]
     assert list(keys.too_large) == ["gatekeeper"]
     assert "audience=gatekeeper" in keys.too_large["gatekeeper"]
-    keys._topic_keys[NEWS, EpochNumber(0)] = ()
-    await keys.ensure_bundles(acl())
+    await keys.ensure_bundles(compiled)
     assert not keys.too_large
 
 

@@ -8,6 +8,8 @@ held by everybody before the boundary, because members refresh in between. Rules
    oldest epoch is served first, since its messages are on the bus now.
 3. A key is destroyed after ``validity`` plus the longest time a message may wait to be read, also
    one of a topic that the ACL does not name any more; never before what must exist is there.
+4. A service gets all keys of its topics that fit into its bundle, whole epochs, the newest first. A
+   message of an epoch that did not fit cannot be opened and is parked; its key stays by rule 3.
 
 Source: docs/rotation.md, "Keys".
 """
@@ -17,12 +19,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import Topic
 from securetransport.core.base.profile import Profile
 from securetransport.core.decisions.wait import Wait
 from securetransport.core.formats.service_bundle import TopicKey, TopicRule
+
+MOST_KEY_BYTES: Final = 512 * 1024
+"""Room for keys in a bundle of 768 KiB; its rules and its signature have the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +89,45 @@ def wanted_epochs(profile: Profile, now: datetime) -> tuple[EpochNumber, ...]:
     return tuple(valid)
 
 
-def keys_for(rules: Iterable[TopicRule], keys: Iterable[TopicKey]) -> tuple[TopicKey, ...]:
-    """Return the topic keys that a service with ``rules`` gets, in a fixed order."""
+@dataclass(frozen=True, slots=True)
+class KeyShare:
+    """The topic keys of one service (rule 4).
+
+    Attributes:
+        keys: In a fixed order.
+        left_out_before: Keys of earlier epochs than this did not fit; ``None`` when all did.
+    """
+
+    keys: tuple[TopicKey, ...]
+    left_out_before: EpochNumber | None = None
+
+
+def keys_for(
+    rules: Iterable[TopicRule], keys: Iterable[TopicKey], most_bytes: int = MOST_KEY_BYTES
+) -> KeyShare:
+    """Return the topic keys that a service with ``rules`` gets.
+
+    Args:
+        rules: The service's topics.
+        keys: Every key held.
+        most_bytes: How much room they may take.
+    """
     topics = {rule.topic for rule in rules}
-    held = (key for key in keys if key.topic in topics)
-    return tuple(sorted(held, key=lambda key: (key.topic, key.epoch, key.generation)))
+    by_epoch: dict[EpochNumber, list[TopicKey]] = {}
+    for key in keys:
+        if key.topic in topics:
+            by_epoch.setdefault(key.epoch, []).append(key)
+    chosen: list[TopicKey] = []
+    room, left_out_before = most_bytes, None
+    for epoch in sorted(by_epoch, reverse=True):
+        room -= sum(len(key.to_bytes()) + 1 for key in by_epoch[epoch])
+        if room < 0:
+            break
+        chosen += by_epoch[epoch]
+        left_out_before = epoch
+    is_whole = len(chosen) == sum(map(len, by_epoch.values()))
+    chosen.sort(key=lambda key: (key.topic, key.epoch, key.generation))
+    return KeyShare(tuple(chosen), None if is_whole else left_out_before)
 
 
 def _destroyed_at(profile: Profile, epoch: EpochNumber, longest_wait: timedelta) -> datetime:
