@@ -68,7 +68,7 @@ class Watch:
 
     def look(self, since: float) -> list[str]:
         """Return the reasons of now, and remember when each was first given."""
-        reasons = [line for line in self._victim.reasons() if line]
+        reasons = [line for line in self._victim.reasons() if line not in {"", "ok"}]
         for reason in reasons:
             self.said.setdefault(reason, round(time.monotonic() - since, 1))
         return reasons

@@ -118,7 +118,11 @@ def ensure_layout(jetstream: JetStream, spec: LayoutSpec, check_mode: bool) -> O
         PlatformError: JetStream would refuse one of them, or delete messages for it; the text says
             which, and nothing was changed.
     """
-    if any(stream.name for stream in spec.streams):
+    for consumer in spec.consumers:
+        _check_consumer(consumer)
+    for stream in spec.streams:
+        _check_numbers({"name": stream.name, **stream.config})
+    if spec.streams or spec.consumers:
         refuse_impossible(
             look(jetstream, sorted({consumer.stream_name for consumer in spec.consumers})),
             [stream.config for stream in spec.streams],
@@ -159,9 +163,7 @@ def ensure_consumer(jetstream: JetStream, spec: ConsumerSpec, check_mode: bool) 
     Raises:
         PlatformError: A field cannot change, the stream is missing, or JetStream refuses.
     """
-    _check_numbers(spec.config)
-    if spec.config.get("deliver_subject"):
-        raise PlatformError("deliver_subject: only pull consumers are made")
+    _check_consumer(spec)
     wanted = {"name": spec.config["durable_name"], **spec.config}
     current = jetstream.config_of(f"CONSUMER.INFO.{spec.path}")
     differences = _differences(current, wanted, _CONSUMER_DEFAULTS)
@@ -172,6 +174,17 @@ def ensure_consumer(jetstream: JetStream, spec: ConsumerSpec, check_mode: bool) 
         body = {"stream_name": spec.stream_name, "config": wanted, "action": action}
         jetstream.call(f"CONSUMER.CREATE.{spec.path}", body)
     return _outcome(current, differences)
+
+
+def _check_consumer(spec: ConsumerSpec) -> None:
+    """Refuse what needs no server to be refused.
+
+    Raises:
+        PlatformError: A number cannot be, or it is no pull consumer.
+    """
+    _check_numbers(spec.config)
+    if spec.config.get("deliver_subject"):
+        raise PlatformError("deliver_subject: only pull consumers are made")
 
 
 def _check_numbers(config: Mapping[str, Any]) -> None:
