@@ -7,8 +7,8 @@ import base64
 from collections.abc import AsyncIterator
 
 import pytest
-from message_bench import MessageBench
 
+from message_bench import MessageBench
 from securetransport.core.base import names
 from securetransport.core.base.names import ServiceId, Subject
 from securetransport.core.formats.deny_list import DenyList

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import pytest
-from message_bench import DURABLE, REFUSED, STREAM, MessageBench
 
+from message_bench import DURABLE, REFUSED, STREAM, MessageBench
 from securetransport.core.base.epochs import EpochSchedule
 from securetransport.core.base.errors import TransientError
 from securetransport.core.base.names import ServiceId, Topic
