@@ -40,7 +40,10 @@ def _agents(seen: Observation) -> Iterator[tuple[str, dict[str, Any]]]:
         if text is None:
             continue
         try:
-            yield path, tomllib.loads(text)
+            values = tomllib.loads(text)
+            # What is no member of the bus has tables of its own.
+            if "identity" in values:
+                yield path, values
         except (ValueError, RecursionError):
             continue
 
