@@ -110,7 +110,11 @@ async def gather(eyes: Eyes, target: Target) -> Observation:
             for cluster, (_, listed) in supervised.items()
             for told in listed
         },
-        agent_problems={path: tuple(target.check_agent(values)) for path, values in agents.items()},
+        agent_problems={
+            path: tuple(target.check_agent(values))
+            for path, values in agents.items()
+            if "identity" in values
+        },
     )
     addresses = _node_addresses(seen)
     nodes, servers, health = await asyncio.gather(
