@@ -231,7 +231,7 @@ class SecretIds:
 
     async def _withdraw_wrapping(self, offer: Offer, role: str) -> None:
         # Wrapping it anew takes it from whoever has the old wrapping, and fails when that was
-        # opened, in one step. Revoking its token says nothing of that (tried).
+        # opened, in one step; revoking its token does not say which of both happened.
         try:
             await self._store.write("sys/wrapping/rewrap", {"token": offer.wrapped})
         except SecretStoreUnavailableError:
