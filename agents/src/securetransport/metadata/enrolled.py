@@ -66,17 +66,25 @@ class EnrolledKeys:
             raise UnknownKeyError("no valid enrolled key", instance=instance, key=key_id)
         return key
 
-    async def refresh(self, now: datetime, longest_wait: timedelta) -> None:
+    def is_any_overdue(self, at: datetime) -> bool:
+        """Tell whether a key's validity ended at ``at``."""
+        return any(self._is_over(key, at) for key in self._keys.values())
+
+    async def refresh(
+        self, now: datetime, longest_wait: timedelta, agreed_at: datetime | None = None
+    ) -> None:
         """Look at every enrolment; one that is wrong is logged once and left out.
 
         Args:
             now: The authority's clock.
             longest_wait: How long a message may wait to be read; keys stay as long.
+            agreed_at: The time that OpenBao agrees with; without it no enrolment is destroyed.
         """
+        over_at = agreed_at - longest_wait if agreed_at else None
         seen: set[KeyId] = set()
         for service in await self._folders(_ROOT):
             for replica in await self._folders(f"{_ROOT}/{service}"):
-                await self._refresh_instance(service, replica, now, longest_wait, seen)
+                await self._refresh_instance(service, replica, now, over_at, seen)
         for gone in set(self._keys) - seen:
             del self._keys[gone]
         if len(self._refused) > _MOST_REFUSED:
@@ -87,7 +95,7 @@ class EnrolledKeys:
         service: str,
         replica: str,
         now: datetime,
-        longest_wait: timedelta,
+        over_at: datetime | None,
         seen: set[KeyId],
     ) -> None:
         try:
@@ -101,7 +109,7 @@ class EnrolledKeys:
                 continue  # nobody asks for such a key
             key_id = KeyId(name)
             key = self._keys.get(key_id) or await self._read(instance, key_id, now)
-            if key is not None and self._is_over(key, now - longest_wait):
+            if key is not None and over_at is not None and self._is_over(key, over_at):
                 await self._store.kv_destroy(names.kv_enrolled_key(instance, key_id))
                 self._keys.pop(key_id, None)
             elif key is not None:

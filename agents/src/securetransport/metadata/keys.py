@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from securetransport.core.acl import CompiledAcl
 from securetransport.core.base import names
@@ -21,7 +21,13 @@ from securetransport.core.base.errors import (
 from securetransport.core.base.names import ServiceId, Topic
 from securetransport.core.base.profile import Profile
 from securetransport.core.decisions import topic_keys
-from securetransport.core.decisions.topic_keys import KeyShare, keys_for, wanted_epochs
+from securetransport.core.decisions.topic_keys import (
+    Destroyed,
+    KeyShare,
+    first_generation,
+    keys_for,
+    wanted_epochs,
+)
 from securetransport.core.formats import documents
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.deny_list import DenyList
@@ -30,6 +36,7 @@ from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey
 from securetransport.core.ports import SecretStore
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.directory import build_directory, select_enrolled
+from securetransport.metadata.agreed_time import AgreedTime
 from securetransport.metadata.document_store import DocumentStore, Signer, StoredDocument
 from securetransport.metadata.enrolled import EnrolledKeys
 from securetransport.runtime.logs import get_logger
@@ -69,6 +76,7 @@ class KeyRotation:
         self._document_store = document_store
         self._signer = signer
         self._enrolled = enrolled
+        self._agreed_time = AgreedTime(store, clock, profile.clock_skew)
         self._topic_keys: dict[tuple[Topic, EpochNumber], tuple[TopicKey, ...]] = {}
         self._bundles: dict[ServiceId, MadeBundle] = {}
         self._policies: dict[Topic, dict[str, EpochNumber]] = {}
@@ -88,16 +96,20 @@ class KeyRotation:
         """Make the keys that must exist now, and read those that exist already."""
         for topic in sorted(acl.topics):
             await self._recall(topic)
+        self._agreed_time.watch()
         now = self._clock.now()
+        seen = topic_keys.Observation(
+            now, acl.topics, frozenset(self._topic_keys), acl.longest_wait
+        )
+        if topic_keys.is_any_overdue(seen, self._profile):
+            seen = replace(seen, agreed_at=await self._agreed_time.read())
         while True:
-            held = frozenset(self._topic_keys)
-            seen = topic_keys.Observation(now, acl.topics, held, acl.longest_wait)
+            seen = replace(seen, held=frozenset(self._topic_keys))
             match topic_keys.decide(seen, self._profile):
                 case topic_keys.MakeKey(topic, epoch):
                     self._topic_keys[topic, epoch] = await self._make_or_read(topic, epoch)
                 case topic_keys.DestroyKey(topic, epoch):
-                    await self._store.kv_destroy(names.kv_topic_key(topic, epoch))
-                    del self._topic_keys[topic, epoch]
+                    await self._destroy(topic, epoch)
                 case _:
                     break
         for epoch in wanted_epochs(self._profile, now):
@@ -108,7 +120,9 @@ class KeyRotation:
     async def ensure_directory(self, acl: CompiledAcl, deny: DenyList) -> None:
         """Publish the directory if enrolments or rules changed."""
         now = self._clock.now()
-        await self._enrolled.refresh(now, acl.longest_wait)
+        is_overdue = self._enrolled.is_any_overdue(now - acl.longest_wait)
+        agreed_at = await self._agreed_time.read() if is_overdue else None
+        await self._enrolled.refresh(now, acl.longest_wait, agreed_at)
         services = frozenset(acl.acl.services) | _SIGNERS
         keys = select_enrolled(self._enrolled.keys, services, deny, self._profile, now)
         announced = wanted_epochs(self._profile, now)
@@ -247,8 +261,9 @@ class KeyRotation:
         entry = await self._store.kv_get(path)
         if entry is None:
             secret = base64.b64encode(self._entropy(_SECRET_BYTES)).decode("ascii")
+            first = first_generation((await self._destroyed(topic))[0], epoch)
             try:
-                await self._store.kv_put(path, {"generations": [secret]}, cas=0)
+                await self._store.kv_put(path, {"generations": [secret], "first": first}, cas=0)
             except ConflictError:
                 self._log.info("topic_key_exists", topic=topic, epoch=epoch)
             entry = await self._store.kv_get(path)
@@ -256,8 +271,27 @@ class KeyRotation:
             raise SecureTransportError("topic key vanished after it was written", path=path)
         return tuple(
             TopicKey(topic=topic, epoch=epoch, generation=number, secret=base64.b64decode(text))
-            for number, text in enumerate(entry.value["generations"])
+            for number, text in enumerate(entry.value["generations"], entry.value.get("first", 0))
         )
+
+    async def _destroy(self, topic: Topic, epoch: EpochNumber) -> None:
+        """Destroy a key; that its generations are used up is written before."""
+        destroyed, cas = await self._destroyed(topic)
+        last = max((key.generation for key in self._topic_keys[topic, epoch]), default=0)
+        after = (destroyed or Destroyed(epoch, 0)).with_key(epoch, last)
+        if after != destroyed:
+            value: dict[str, object] = {"through": after.through, "generation": after.generation}
+            await self._store.kv_put(names.kv_destroyed_keys(topic), value, cas=cas)
+        await self._store.kv_destroy(names.kv_topic_key(topic, epoch))
+        del self._topic_keys[topic, epoch]
+
+    async def _destroyed(self, topic: Topic) -> tuple[Destroyed | None, int]:
+        """Return what is remembered of a topic's destroyed keys, and for the next write."""
+        entry = await self._store.kv_get(names.kv_destroyed_keys(topic))
+        if entry is None:
+            return None, 0
+        value = entry.value
+        return Destroyed(EpochNumber(value["through"]), int(value["generation"])), entry.cas
 
     async def _overwrite(self, path: str, value: dict[str, object]) -> None:
         entry = await self._store.kv_get(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +14,7 @@ from securetransport.core.base import names
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import ConflictError
 from securetransport.core.base.names import InstanceId, ServiceId, Topic
+from securetransport.core.decisions.agreed_time import dwell
 from securetransport.core.decisions.topic_keys import wanted_epochs
 from securetransport.core.formats import documents
 from securetransport.core.formats.deny_list import DenyList
@@ -22,6 +23,7 @@ from securetransport.core.formats.service_bundle import ServiceBundle, TopicKey,
 from securetransport.core.trust.directory import check_entry
 from securetransport.metadata.enrolled import EnrolledKeys
 from securetransport.metadata.keys import KeyRotation
+from securetransport.testing import FakeClock
 
 TEXT = """
 version: 1
@@ -47,10 +49,10 @@ def acl(text: str = TEXT) -> CompiledAcl:
     return compile_acl(load_acl(text), PROFILE)
 
 
-def rotation(desk: Desk) -> KeyRotation:
+def rotation(desk: Desk, clock: FakeClock | None = None) -> KeyRotation:
     return KeyRotation(
         store=desk.store,
-        clock=desk.clock,
+        clock=clock or desk.clock,
         profile=PROFILE,
         document_store=desk.documents,
         signer=desk.signer,
@@ -116,9 +118,97 @@ async def test_a_key_is_destroyed_when_no_message_can_wait_for_it(desk: Desk) ->
     await keys.ensure_topic_keys(acl())
     assert await desk.store.kv_get(path)
     desk.clock.advance(1)
-    await keys.ensure_topic_keys(acl())
+    await agreed_rounds(desk, keys)
     assert await desk.store.kv_get(path) is None
     assert oldest not in {key.epoch for key in keys.topic_keys()}
+
+
+async def agreed_rounds(desk: Desk, keys: KeyRotation) -> None:
+    """Two rounds, as far apart as both clocks must have agreed."""
+    await keys.ensure_topic_keys(acl())
+    desk.clock.advance(dwell(PROFILE.clock_skew))
+    await keys.ensure_topic_keys(acl())
+
+
+def secrets_of(keys: KeyRotation) -> dict[tuple[Topic, EpochNumber, int], bytes]:
+    return {(key.topic, key.epoch, key.generation): key.secret for key in keys.topic_keys()}
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+async def test_a_clock_that_is_ahead_destroys_nothing(desk: Desk, rounds: int) -> None:
+    """OpenBao's clock says otherwise, however long the authority's is wrong."""
+    own = FakeClock(desk.clock.now())
+    keys = rotation(desk, own)
+    member = Enrolled(GATEKEEPER, desk.clock)
+    await member.enrol(desk.store)
+    await keys.ensure_topic_keys(acl())
+    await keys.ensure_directory(acl(), DenyList())
+    before = secrets_of(keys)
+    ahead = LONGEST_WAIT + PROFILE.key_validity + timedelta(minutes=1)
+    own.jump(ahead)
+    for _ in range(rounds):
+        await keys.ensure_topic_keys(acl())
+        await keys.ensure_directory(acl(), DenyList())
+        own.advance(dwell(PROFILE.clock_skew))
+        desk.clock.advance(dwell(PROFILE.clock_skew))
+    own.jump(-ahead)
+    await keys.ensure_topic_keys(acl())
+    assert before.items() <= secrets_of(keys).items()
+    assert await desk.store.kv_get(names.kv_enrolled_key(GATEKEEPER, member.key.key_id))
+
+
+async def test_one_round_on_a_machine_whose_clock_jumped_destroys_nothing(desk: Desk) -> None:
+    """OpenBao on the same machine has jumped as well: it takes two rounds without a step."""
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    before = secrets_of(keys)
+    ahead = LONGEST_WAIT + PROFILE.key_validity + timedelta(minutes=1)
+    for _ in range(2):
+        desk.clock.jump(ahead)
+        await keys.ensure_topic_keys(acl())
+        desk.clock.jump(-ahead)
+        desk.clock.advance(dwell(PROFILE.clock_skew))
+        await keys.ensure_topic_keys(acl())
+    assert before.items() <= secrets_of(keys).items()
+
+
+async def test_while_openbao_tells_no_time_nothing_is_destroyed(desk: Desk) -> None:
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    before = secrets_of(keys)
+    desk.clock.advance(LONGEST_WAIT + 2 * PROFILE.key_validity)
+    silent = desk.store.restricted(lambda operation, _path: operation != "server_time")
+    blind = rotation(replace(desk, store=silent))
+    for _ in range(3):
+        await blind.ensure_topic_keys(acl())
+        desk.clock.advance(dwell(PROFILE.clock_skew))
+    assert before.items() <= secrets_of(blind).items()
+
+
+async def test_a_destroyed_key_is_made_again_as_another_generation(desk: Desk) -> None:
+    """Rule 5: whoever holds the destroyed bytes would else open nothing, and not know why."""
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    before = secrets_of(keys)
+    wrong = LONGEST_WAIT + PROFILE.key_validity + timedelta(minutes=1)
+    for times in (1, 2):
+        desk.clock.jump(wrong)  # every clock is ahead, and stays so
+        await agreed_rounds(desk, keys)
+        desk.clock.jump(-wrong)
+        keys = rotation(desk)
+        await keys.ensure_topic_keys(acl())
+        again = secrets_of(keys)
+        assert not before.keys() & again.keys()
+        epoch = SCHEDULE.number_at(desk.clock.now())
+        assert (TOPIC, epoch, times) in again
+    assert await rotation_reads(desk) == again
+
+
+async def rotation_reads(desk: Desk) -> dict[tuple[Topic, EpochNumber, int], bytes]:
+    """What a restarted process finds."""
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    return secrets_of(keys)
 
 
 async def test_the_directory_proves_every_enrolled_key(desk: Desk) -> None:

@@ -235,6 +235,11 @@ def kv_topic_key(topic: Topic, epoch: EpochNumber) -> str:
     return f"topic-keys/{topic}/{epoch}"
 
 
+def kv_destroyed_keys(topic: Topic) -> str:
+    """Return where it is remembered which generations of a topic's keys were destroyed."""
+    return f"topic-keys/{topic}"
+
+
 def kv_service_bundle(service: ServiceId) -> str:
     """Return the copy of a service's bundle for when the bus is down."""
     return f"bundles/{service}"

@@ -7,9 +7,12 @@ held by everybody before the boundary, because members refresh in between. Rules
 2. Keys exist for every valid epoch of every topic, and for the next one from its lead on; the
    oldest epoch is served first, since its messages are on the bus now.
 3. A key is destroyed after ``validity`` plus the longest time a message may wait to be read, also
-   one of a topic that the ACL does not name any more; never before what must exist is there.
+   one of a topic that the ACL does not name any more; never before what must exist is there, and
+   by the agreed time only (``agreed_time``): while that is unknown nothing is destroyed.
 4. A service gets all keys of its topics that fit into its bundle, whole epochs, the newest first. A
    message of an epoch that did not fit cannot be opened and is parked; its key stays by rule 3.
+5. A generation is never used twice. A clock that was ahead may have let a key go that is wanted
+   again; it is made anew with the generation after every one that was destroyed.
 
 Source: docs/rotation.md, "Keys".
 """
@@ -40,12 +43,32 @@ class Observation:
         topics: The topics of the ACL.
         held: Topic and epoch of every key that exists.
         longest_wait: How long a message may wait to be read (``CompiledAcl.longest_wait``).
+        agreed_at: The time that OpenBao's clock and its own agree on; ``None`` while unknown.
     """
 
     now: datetime
     topics: frozenset[Topic]
     held: frozenset[tuple[Topic, EpochNumber]]
     longest_wait: timedelta
+    agreed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """What is remembered of the destroyed keys of one topic (rule 5).
+
+    Attributes:
+        through: The newest epoch of which a key was destroyed.
+        generation: The first that no destroyed key had.
+    """
+
+    through: EpochNumber
+    generation: int
+
+    def with_key(self, epoch: EpochNumber, generation: int) -> Destroyed:
+        """Return the memory after a key whose last generation was ``generation`` goes too."""
+        newest = max(self.through, epoch)
+        return Destroyed(newest, max(self.generation, generation + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +97,21 @@ def decide(seen: Observation, profile: Profile) -> Step | Wait:
             if (topic, epoch) not in seen.held:
                 return MakeKey(topic, epoch)
     for topic, epoch in sorted(seen.held):
-        if seen.now >= _destroyed_at(profile, epoch, seen.longest_wait):
+        if seen.agreed_at and seen.agreed_at >= _destroyed_at(profile, epoch, seen.longest_wait):
             return DestroyKey(topic, epoch)
     return Wait(until=_next_change(seen, profile))
+
+
+def is_any_overdue(seen: Observation, profile: Profile) -> bool:
+    """Tell whether a key is to be destroyed by its own clock, so that the agreed time is needed."""
+    return any(
+        seen.now >= _destroyed_at(profile, epoch, seen.longest_wait) for _topic, epoch in seen.held
+    )
+
+
+def first_generation(destroyed: Destroyed | None, epoch: EpochNumber) -> int:
+    """Return the number of the first generation of a key that is made now (rule 5)."""
+    return destroyed.generation if destroyed and epoch <= destroyed.through else 0
 
 
 def wanted_epochs(profile: Profile, now: datetime) -> tuple[EpochNumber, ...]:
@@ -140,4 +175,4 @@ def _next_change(seen: Observation, profile: Profile) -> datetime:
     newest = wanted_epochs(profile, seen.now)[-1]
     lead = profile.key_schedule.start_of(EpochNumber(newest + 1)) - profile.key_lead
     ends = (_destroyed_at(profile, epoch, seen.longest_wait) for _topic, epoch in seen.held)
-    return min((lead, *ends))
+    return min((lead, *(end for end in ends if end > seen.now)))

@@ -13,10 +13,13 @@ from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import Topic
 from securetransport.core.base.profile import PROFILES
 from securetransport.core.decisions.topic_keys import (
+    Destroyed,
     DestroyKey,
     MakeKey,
     Observation,
     decide,
+    first_generation,
+    is_any_overdue,
     wanted_epochs,
 )
 from securetransport.core.decisions.wait import Wait
@@ -96,13 +99,20 @@ def test_a_key_lives_until_no_message_can_be_waiting() -> None:
     before = settled(end - SECOND)
     assert decide(replace(before, held=before.held | held), PROFILE) == Wait(until=end)
     after = settled(end)
-    step = decide(replace(after, held=after.held | held), PROFILE)
+    late = replace(after, held=after.held | held)
+    assert is_any_overdue(late, PROFILE)
+    assert isinstance(decide(late, PROFILE), Wait), "the time is not agreed"
+    early = decide(replace(late, agreed_at=end - SECOND), PROFILE)
+    assert isinstance(early, Wait)
+    assert early.until > end
+    step = decide(replace(late, agreed_at=end), PROFILE)
     assert step == DestroyKey(Topic("auth.gone"), oldest)
 
 
 def test_what_must_exist_comes_before_what_may_go() -> None:
     """Rule 3."""
-    seen = Observation(START, TOPICS, frozenset({(Topic("auth.a"), EpochNumber(1))}), WAIT)
+    held = frozenset({(Topic("auth.a"), EpochNumber(1))})
+    seen = Observation(START, TOPICS, held, WAIT, agreed_at=START)
     _, steps = run(seen)
     assert isinstance(steps[-1], DestroyKey)
     assert all(isinstance(step, MakeKey) for step in steps[:-1])
@@ -113,3 +123,14 @@ def test_a_settled_authority_waits_until_the_next_lead() -> None:
     assert decide(settled(), PROFILE) == Wait(until=lead)
     in_lead = decide(settled(lead), PROFILE)
     assert in_lead == Wait(until=lead + PROFILE.key_period)
+
+
+def test_a_generation_is_never_used_twice() -> None:
+    """Rule 5."""
+    assert first_generation(None, CURRENT) == 0
+    destroyed = Destroyed(CURRENT, 0).with_key(CURRENT, 0)
+    assert first_generation(destroyed, CURRENT) == 1
+    assert first_generation(destroyed, EpochNumber(CURRENT - 5)) == 1
+    assert first_generation(destroyed, EpochNumber(CURRENT + 1)) == 0
+    older = destroyed.with_key(EpochNumber(CURRENT - 1), 3)
+    assert older == Destroyed(CURRENT, 4)
