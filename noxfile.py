@@ -56,6 +56,7 @@ YAML_FOLDERS = (
 LAB = ROOT / "lab"
 # Tests that wait for servers leave a core free: two files at a time, each in its order.
 BESIDE = ("-n", "2", "--dist", "loadfile")
+UNIT_TESTS = ("agents/tests/unit", "tests/plugins", "examples/tests", "tests/evaluation")
 SHIPPED = (
     "galaxy.yml",
     "meta",
@@ -279,8 +280,13 @@ def prepare_sanity_home(session: Session) -> None:
 @gate("unit", 45)
 def unit(session: Session) -> None:
     """The unit tests of agents, backends, examples, evaluation and demo: no server."""
-    tests = ("agents/tests/unit", "tests/plugins", "examples/tests", "tests/evaluation")
-    pytest(session, "unit", "-n", "2", *present(session, *tests))
+    pytest(session, "unit", "-n", "2", "-m", "not long", *present(session, *UNIT_TESTS))
+
+
+@gate("unit-long", 60)
+def unit_long(session: Session) -> None:
+    """Unit tests that explore, fuzz or start processes for seconds: marked `long`."""
+    pytest(session, "unit-long", "-n", "2", "-m", "long", *present(session, *UNIT_TESTS))
 
 
 @gate("port-calls", 120, default=False)

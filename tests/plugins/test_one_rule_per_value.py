@@ -20,6 +20,8 @@ from securetransport.core.base.errors import ConfigError
 from securetransport.keeper.settings import ServerSection
 from securetransport.runtime import sections
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "roles" / "preflight" / "files" / "package.py"
 

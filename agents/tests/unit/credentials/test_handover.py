@@ -12,6 +12,8 @@ from securetransport.core.base import names
 from securetransport.core.base.errors import SecureTransportError
 from securetransport.core.formats.deny_list import DenyList
 
+pytestmark = pytest.mark.long
+
 MOST_CALLS = 200
 
 

@@ -17,6 +17,8 @@ from securetransport.core.formats import documents
 from securetransport.core.formats.body import DocumentKind, Version
 from trust_scene import KEY_ID, authority_key, bundle, issuer_names
 
+pytestmark = pytest.mark.long
+
 BUNDLE, POLICY = names.KV_TRUST_BUNDLE, names.KV_BROKER_POLICY
 EARLIER = names.kv_keeper_attestation("nats-0")
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

@@ -6,7 +6,7 @@ import pytest
 
 from idle_members import requests_per_minute
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [pytest.mark.virtual_time, pytest.mark.long]
 BUDGET = 2.0
 
 

@@ -51,6 +51,7 @@ def message(service: str, data: bytes, answers: object) -> Message:
     return Message(subject, data, "_INBOX.x", {}, answers)  # type: ignore[arg-type]  # one way back
 
 
+@pytest.mark.long
 async def test_a_million_requests_of_one_member_delay_no_other(desk: Desk) -> None:
     """Through the real exchange with real keys; only time is simulated."""
     clock = FakeBus().clock

@@ -43,6 +43,8 @@ from securetransport.metadata.exchange import KeyExchange
 from securetransport.metadata.keys import KeyRotation
 from securetransport.metadata.policy import PolicyKeeper
 
+pytestmark = pytest.mark.long
+
 SEEDS: Final = range(12)
 ROUNDS: Final = 40
 VALUES: Final = [value for kind in REFUSED.values() for value in kind.values()]

@@ -18,6 +18,8 @@ import pytest
 from certificates import Issuer
 from trust_scene import keys_json
 
+pytestmark = pytest.mark.long
+
 AGENT = Path(__file__).with_name("demo_agent.py")
 Start = Callable[..., "subprocess.Popen[str]"]
 

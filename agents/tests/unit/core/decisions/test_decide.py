@@ -336,6 +336,7 @@ def test_bundle_is_signed_again_before_it_expires(world: World) -> None:
     assert world.now - last <= world.profile.leaf_validity / 2
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @example(downs=[("keeper", 301, 84), ("keeper", 387, 70)])  # retired issuers filled the mount
 @given(
@@ -366,6 +367,7 @@ def test_no_interruption_breaks_an_invariant(downs: list[tuple[str, int, int]]) 
     assert world.active() >= world.profile.ca_schedule.number_at(world.now) - 1
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(crashes=st.sets(st.integers(min_value=0, max_value=60), max_size=12))
 def test_a_crash_after_any_step_is_resumed(crashes: set[int]) -> None:
