@@ -158,7 +158,13 @@ def test_compiled_acl_is_what_the_other_modules_take(
     ("change", "text"),
     [
         ({"replicas": 0}, "replicas: 0 is not between 1 and 5"),
-        ({"profile_overrides": {"ca_period": 10**15}}, "is longer than a hundred years"),
+        (
+            {"profile_overrides": {"ca_period": 10**15}},
+            "is not between nothing and a hundred years",
+        ),
+            {"profile_overrides": {"ca_period": 10**15}},
+            "is not between nothing and a hundred years",
+        ),
         ({"acl_file": "/nonexistent"}, "acl_file: /nonexistent does not exist"),
         ({"acl_file": "/"}, "acl_file: cannot read /: Is a directory"),
     ],

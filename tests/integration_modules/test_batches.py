@@ -59,12 +59,12 @@ def test_rights_follow_the_acl_in_both_directions(
     results = ansible.walk(
         "openbao_rights", [(first, True), (first, False), (second, True), (second, False)]
     )
-    assert "AppRole controller" in results[2]["changed_objects"]
+    assert "AppRole controller--0" in results[2]["changed_objects"]
     left = set(openbao.client.list("sys/policies/acl")["data"]["keys"])
-    assert {"spared", "reader", "default"} <= left
-    assert not {"controller", "left-over"} & left
-    assert "controller" not in openbao.client.list("auth/approle/role")["data"]["keys"]
-    assert "controller" not in openbao.client.list("nats_int/roles")["data"]["keys"]
+    assert {"spared", "reader", "reader--0", "default"} <= left
+    assert not {"controller", "controller--0", "left-over"} & left
+    assert "controller--0" not in openbao.client.list("auth/approle/role")["data"]["keys"]
+    assert "controller--0" not in openbao.client.list("nats_int/roles")["data"]["keys"]
     assert "svc-controller" in openbao.client.list("transit/keys")["data"]["keys"]
 
 
