@@ -13,7 +13,8 @@ refused                                      counted by the check that refused, 
                                              of a message under another subject or id is terminated
 delivered 16 times, and settled by none      parked before a handler is called again: it may be
                                              what ends the process each time
-parked, but the dead letters are full        delivered again much later; nothing is lost
+parked, but the dead letters refuse it       a few of each account are delivered again much later,
+                                             others are dropped and counted
 ============================================ ====================================================
 
 The rules are those of ``core.decisions.member.settling``. To park is to copy the message, as it is,
@@ -385,15 +386,15 @@ class Consumer:
         step: Park,
         reason: str,
     ) -> None:
-        """Park a message and end its delivery; what is not taken waits, or is nobody's."""
+        """Park a message and end its delivery; what is not taken waits, or is dropped."""
         topic = self._label(message)
-        why = await self._parking.park(message, received, connection, step, reason, topic)
-        if why is None:
-            await message.term(step.code)
-            return
-        match settling.not_taken(step, message.facts.deliveries, why):
+        fate = await self._parking.park(message, received, connection, step, reason, topic)
+        match fate:
+            case None:
+                await message.term(step.code)
             case Later(delay):
                 self._telemetry.handled.labels(topic, "held").inc()
                 await message.nak(delay)
             case Drop(code):
+                self._telemetry.handled.labels(topic, "dropped").inc()
                 await message.term(code)

@@ -4,6 +4,9 @@ The copy lies on ``dlq.<stream>.<durable>.<account>``, where the account is the 
 answerable for it; a large one has ``.large`` behind. The streams take a bounded number of each
 subject, so nobody fills what others need. The instance that parks states, signed, what it saw; a
 replay is judged by that.
+
+What they do not take waits or is dropped, by rule 6 of ``core.decisions.member.settling``. Each
+instance counts what it lets wait; a message that did not come again when it was due waits no more.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from securetransport.core.base import names
@@ -24,7 +28,8 @@ from securetransport.core.base.errors import (
 from securetransport.core.base.names import InstanceId, Topic, service_of
 from securetransport.core.base.profile import MAX_DEAD_LETTER_AGE
 from securetransport.core.crypto.signing import SigningKey
-from securetransport.core.decisions.member.settling import NotTaken, Park
+from securetransport.core.decisions.member import settling
+from securetransport.core.decisions.member.settling import Drop, Holding, Later, NotTaken, Park
 from securetransport.core.formats import documents
 from securetransport.core.formats.body import DocumentKind, Version
 from securetransport.core.formats.dead_letter import DeadLetter, LetterHeaders, is_large
@@ -32,11 +37,27 @@ from securetransport.core.ports.bus import Connection, DeliveryFacts, Message
 from securetransport.core.ports.clock import Clock
 from securetransport.core.trust.opening import Received
 from securetransport.messages.telemetry import MessageTelemetry
+from securetransport.runtime.health import Remark
 from securetransport.runtime.logs import get_logger
 
 _FULL: Final = 10077
-_REMEMBERED_SECONDS: Final = 600.0
-"""A refusal older than the longest wait for another attempt says nothing any more."""
+_OVERDUE_SECONDS: Final = 30.0
+"""So long after it was due a message is taken for settled by another instance."""
+_REMEMBERED_SECONDS: Final = 60.0
+"""How long it is said that a message was dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A message that waits for room.
+
+    Attributes:
+        account: Who is answerable.
+        until: When it is taken for settled, by the monotonic clock.
+    """
+
+    account: str
+    until: float
 
 
 class Parking:
@@ -60,7 +81,8 @@ class Parking:
         self._signing_key = signing_key
         self._clock = clock
         self._telemetry = telemetry
-        self._refused: dict[Topic, tuple[str, float]] = {}
+        self._refused: dict[tuple[Topic, str], tuple[NotTaken, float]] = {}
+        self._waiting: dict[tuple[str, str], dict[int, _Waiting]] = {}
         self._log = get_logger(kind="parking")
 
     async def park(  # noqa: PLR0913, PLR0917  # what is parked, why, and for whom it is counted
@@ -71,8 +93,8 @@ class Parking:
         step: Park,
         reason: str,
         topic: Topic,
-    ) -> NotTaken | None:
-        """Copy a message to the dead letters; tells why they did not take it, if so.
+    ) -> Later | Drop | None:
+        """Copy a message to the dead letters; returns what becomes of it if they did not take it.
 
         Args:
             message: As it was delivered.
@@ -97,8 +119,14 @@ class Parking:
                 headers=letter.to_headers(),
             )
         except SecureTransportError as error:
-            return self._not_taken(topic, error)
-        self._refused.pop(topic, None)
+            why = self._reason(error)
+            self._telemetry.not_taken.labels(topic, why.value).inc()
+            self._log.error(
+                "dead_letter_not_taken", reason=why.value, service=step.account, error=str(error)
+            )
+            return self._not_taken(facts, step, why, topic)
+        self._waiting_at(facts).pop(facts.stream_sequence, None)
+        self._take_back(topic, step.account)
         self._telemetry.parked.labels(topic, step.code).inc()
         self._log.warning(
             "message_parked", reason=step.code, stream=facts.stream, service=step.account
@@ -106,13 +134,46 @@ class Parking:
         return None
 
     def not_ready_reasons(self) -> list[str]:
-        """Return which topics have messages that the dead letters did not take of late."""
+        """Return whose messages the dead letters do not take now; handling goes on meanwhile."""
         now = self._clock.monotonic()
         return [
-            f"the dead letters do not take messages of topic {topic}: {why}"
-            for topic, (why, at) in sorted(self._refused.items())
-            if now - at < _REMEMBERED_SECONDS
+            Remark(f"the dead letters do not take messages of topic {topic}: {why} ({account})")
+            for (topic, account), (why, until) in sorted(self._refused.items())
+            if now < until
         ]
+
+    # --- what is not taken -------------------------------------------------------------------
+
+    def _not_taken(
+        self, facts: DeliveryFacts, step: Park, why: NotTaken, topic: Topic
+    ) -> Later | Drop:
+        now, sequence = self._clock.monotonic(), facts.stream_sequence
+        waiting = self._waiting_at(facts)
+        for number in [one for one, entry in waiting.items() if entry.until < now]:
+            del waiting[number]
+        others = [entry.account for number, entry in waiting.items() if number != sequence]
+        holding = Holding(others.count(step.account), len(others))
+        fate = settling.not_taken(step, facts.deliveries, why, holding)
+        until = now + _REMEMBERED_SECONDS
+        if isinstance(fate, Later):
+            until = now + fate.delay.total_seconds() + _OVERDUE_SECONDS
+            waiting[sequence] = _Waiting(step.account, until)
+        else:
+            waiting.pop(sequence, None)
+        known = self._refused.get((topic, step.account))
+        self._refused[topic, step.account] = (why, max(until, known[1] if known else 0.0))
+        return fate
+
+    def _waiting_at(self, facts: DeliveryFacts) -> dict[int, _Waiting]:
+        return self._waiting.setdefault((facts.stream, facts.consumer), {})
+
+    def _take_back(self, topic: Topic, account: str) -> None:
+        """Forget what a letter that was taken shows to be over."""
+        for key, (why, _until) in tuple(self._refused.items()):
+            if key == (topic, account) or not why.is_their_word:
+                del self._refused[key]
+
+    # --- what is parked ----------------------------------------------------------------------
 
     def _letter(
         self, received: Received, facts: DeliveryFacts, step: Park, reason: str
@@ -155,17 +216,15 @@ class Parking:
         )
         return base64.b64encode(documents.encode(document)).decode("ascii")
 
-    def _not_taken(self, topic: Topic, error: SecureTransportError) -> NotTaken:
+    @staticmethod
+    def _reason(error: SecureTransportError) -> NotTaken:
         match error:
             case BusUnavailableError() if error.fields.get("error_code") == _FULL:
-                why = NotTaken.FULL
+                return NotTaken.FULL
             case UnknownKeyError():
-                why = NotTaken.NO_SIGNING_KEY
-            case PermissionDeniedError() | RejectedMessageError():
-                why = NotTaken.REFUSED
-            case _:
-                why = NotTaken.UNAVAILABLE
-        self._refused[topic] = (why.value, self._clock.monotonic())
-        self._telemetry.not_taken.labels(topic, why.value).inc()
-        self._log.error("dead_letter_not_taken", reason=why.value, error=str(error))
-        return why
+                return NotTaken.NO_SIGNING_KEY
+            case PermissionDeniedError():
+                return NotTaken.NOT_PERMITTED
+            case RejectedMessageError():
+                return NotTaken.REFUSED
+        return NotTaken.UNAVAILABLE

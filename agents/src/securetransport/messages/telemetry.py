@@ -51,7 +51,7 @@ class MessageTelemetry:
         )
         self.handled = Counter(
             "securetransport_messages_handled_total",
-            "Messages by topic and result: effected, repeated, later, failed",
+            "Messages by result: effected, repeated, later, failed, held, dropped, ack_lost",
             ("topic", "result"),
             registry=registry,
         )
@@ -69,7 +69,7 @@ class MessageTelemetry:
         )
         self.not_taken = Counter(
             "securetransport_dead_letters_not_taken_total",
-            "Messages that the dead letters did not take, by topic and why; they wait",
+            "Messages that the dead letters did not take, by topic and why",
             ("topic", "why"),
             registry=registry,
         )

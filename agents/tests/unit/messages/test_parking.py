@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from message_bench import DURABLE, REFUSED, STREAM, MessageBench
+from message_bench import DURABLE, HANDLED, REFUSED, STREAM, MessageBench
+from securetransport.core.acl import compile_consumers
 from securetransport.core.base.epochs import EpochSchedule
 from securetransport.core.base.errors import TransientError
 from securetransport.core.base.names import ServiceId, Topic
+from securetransport.core.decisions.member.settling import HELD_OF_ACCOUNT
 from securetransport.core.formats.dead_letter import (
     PARKING_ROOM_BYTES,
     LetterHeaders,
@@ -21,6 +23,8 @@ from securetransport.core.formats.dead_letter import (
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.core.formats.envelope.size import MAX_MESSAGE_BYTES, largest_sealed
 from securetransport.messages.consumer import Delivery
+from securetransport.runtime.health import Remark
+from securetransport.testing.bus import ApiError
 from securetransport.testing.bus.records import Stored
 from service_scene import PROFILE
 from service_scene import TOPIC as TOPIC_NAME
@@ -29,6 +33,7 @@ TOPIC = Topic(TOPIC_NAME)
 pytestmark = pytest.mark.virtual_time
 PREFIX = f"dlq.{STREAM}.{DURABLE}"
 NOT_TAKEN = "securetransport_dead_letters_not_taken_total"
+FEW_DELIVERIES = 2 * HELD_OF_ACCOUNT
 
 
 @pytest.fixture
@@ -46,6 +51,13 @@ def letters(bench: MessageBench, name: str = "DEAD_LETTERS") -> list[Stored]:
 async def store(bench: MessageBench, data: bytes, message_id: str = "any") -> None:
     assert bench.sender.connection is not None
     await bench.sender.connection.publish_acked(TOPIC, data, message_id=message_id)
+
+
+def give_out_few(bench: MessageBench) -> None:
+    """Let the durable have few unacknowledged deliveries."""
+    for body in compile_consumers(bench.authority.acl, replicas=1):
+        config = {**body["config"], "max_ack_pending": FEW_DELIVERIES}
+        bench.bus.add_durable(body["stream_name"], config)
 
 
 async def sealed(bench: MessageBench) -> bytes:
@@ -170,6 +182,72 @@ async def test_honest_message_over_the_quota_waits_and_is_named(bench: MessageBe
     stream.delete(letters(bench)[0].sequence)
     bench.reader.keys.know_schemas(TOPIC, None)
     await bench.wait(lambda: bench.left() == 0, seconds=900)
+
+
+@pytest.mark.parametrize("data", [b"ST\x02\x02", b"not a message"])
+async def test_flood_that_nobody_signed_stops_the_topic_for_nobody(
+    bench: MessageBench, data: bytes
+) -> None:
+    """More of it than a durable gives out unacknowledged, beyond the quota of its account."""
+    give_out_few(bench)
+    bench.bus.streams["DEAD_LETTERS"].config["max_msgs_per_subject"] = 3
+    await bench.consume()
+    for number in range(FEW_DELIVERIES + 20):
+        await store(bench, data, message_id=f"junk-{number}")
+    await bench.send(5)
+    await bench.wait(lambda: len(bench.handled) == 5, seconds=30)
+    assert len(letters(bench)) == 3
+    assert bench.left() == 0
+
+
+async def test_flood_of_one_producer_beyond_its_quota_stops_the_topic_for_nobody(
+    bench: MessageBench,
+) -> None:
+    give_out_few(bench)
+    bench.bus.streams["DEAD_LETTERS"].config["max_msgs_per_subject"] = 3
+    bench.reader.keys.know_schemas(TOPIC, {"auth.request/1"})
+    await bench.consume()
+    publish = bench.sender.publisher.publish
+    count = FEW_DELIVERIES + 20
+    await asyncio.gather(
+        *(publish(TOPIC, b"x", type="auth.request", schema_version=2) for _ in range(count))
+    )
+    await bench.send(5)
+    await bench.wait(lambda: len(bench.handled) == 5, seconds=30)
+    assert len(letters(bench)) == 3
+    assert bench.left() == HELD_OF_ACCOUNT, "a few wait for room"
+    assert bench.reader.count(HANDLED, topic=TOPIC, result="dropped") == count - 3 - HELD_OF_ACCOUNT
+    await asyncio.sleep(1800)
+    assert bench.left() == HELD_OF_ACCOUNT, "and go on waiting"
+
+
+async def test_full_quota_of_one_account_is_a_remark(bench: MessageBench) -> None:
+    bench.bus.streams["DEAD_LETTERS"].config["max_msgs_per_subject"] = 1
+    bench.reader.keys.know_schemas(TOPIC, {"other/1"})
+    await bench.consume()
+    await bench.send(2)
+    await asyncio.sleep(5)
+    (reason,) = bench.reader.parking.not_ready_reasons()
+    assert isinstance(reason, Remark)
+    assert reason.endswith("full (gatekeeper)")
+
+
+async def test_letter_that_another_instance_parked_meanwhile_is_soon_no_reason_any_more(
+    bench: MessageBench,
+) -> None:
+    bench.reader.keys.know_schemas(TOPIC, {"other/1"})
+    away = ApiError(503, 10008, "system temporarily unavailable")
+    bench.bus.streams["DEAD_LETTERS"].failures.append(away)
+    await bench.consume()
+    await bench.send()
+    await asyncio.sleep(5)
+    (reason,) = bench.reader.parking.not_ready_reasons()
+    assert isinstance(reason, Remark)
+    stream = bench.bus.streams[STREAM]
+    for kept in stream.messages():
+        stream.delete(kept.sequence)
+    await asyncio.sleep(60)
+    assert bench.reader.parking.not_ready_reasons() == []
 
 
 async def test_reader_without_a_signing_key_parks_nothing_and_loses_nothing(

@@ -1,6 +1,7 @@
 """What becomes of a delivery that was refused or not handled.
 
-Nothing that an authenticated producer published is destroyed. The first rule that applies:
+What an authenticated producer published is not destroyed within the bounds of rule 6. The first
+rule that applies:
 
 1. A copy is no message: one whose subject is not its signed topic, whose ``Nats-Msg-Id`` is not its
    signed id, or whose statement of a replay does not hold. Whoever made it is not its signer, so it
@@ -15,9 +16,12 @@ Nothing that an authenticated producer published is destroyed. The first rule th
 4. A message that a handler did not settle is handled again, later each time, and parked at last.
 5. A message that was delivered more often than that is parked before a handler sees it: it may be
    what ends the process each time.
-6. What the dead letters do not take is asked for again much later, and is not lost. Only bytes that
-   nobody signed, and messages of a denied signer, are dropped when the dead letters refuse them
-   (their quota is full, or they are too large for any): nobody may hold up others with them.
+6. What the dead letters do not take is asked for again much later. What they refuse (a full quota,
+   or too large for any) waits only if it verifiably is somebody's, and only a few of each account:
+   each waiting message takes one of the durable's unacknowledged deliveries, which all producers
+   share. Beyond that, and at once if nobody verifiably signed it or its signer is denied, it is
+   counted and dropped. While they cannot be written at all, what is signed waits without a bound,
+   since that is nobody's doing.
 
 One place decides how long a message waits: durables have no backoff of their own, because a server
 adds it to what is asked for here (measured).
@@ -55,6 +59,10 @@ _LONGEST_DELAY: Final = timedelta(seconds=10)
 _FAILED_DELAY: Final = timedelta(seconds=5)
 _HELD_STEP: Final = timedelta(seconds=30)
 _LONGEST_HELD: Final = timedelta(minutes=5)
+HELD_OF_ACCOUNT: Final = 32
+"""Messages of one account that an instance lets wait for room among the dead letters."""
+HELD_IN_ALL: Final = 128
+"""The same of all accounts together, far below a durable's unacknowledged deliveries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ class Park:
     Attributes:
         code: Why.
         account: Who is answerable; last token of the subject, and unit of the quota.
-        is_kept: The message waits when the dead letters do not take it (rule 6).
+        is_kept: The message may wait when the dead letters refuse it (rule 6).
     """
 
     code: str
@@ -122,7 +130,7 @@ def refused(seen: Refused) -> Later | Park | Drop:
             step = _STALE_STEP * seen.deliveries
             return Later(_growing(seen.deliveries) if is_behind else step)
     if seen.code in _NOBODYS:
-        return Park(seen.code, _NOBODYS[seen.code])
+        return Park(seen.code, _NOBODYS[seen.code], is_kept=seen.signer is not None)
     if seen.signer is not None:
         return Park(seen.code, seen.signer, is_kept=seen.code != Refusal.DENIED)
     return Park(seen.code, names.ACCOUNT_UNVERIFIED, is_kept=seen.is_current is False)
@@ -153,17 +161,38 @@ class NotTaken(StrEnum):
     FULL = "full"
     REFUSED = "refused"
     UNAVAILABLE = "unavailable"
+    NOT_PERMITTED = "not_permitted"
     NO_SIGNING_KEY = "no_signing_key"
 
     @property
     def is_their_word(self) -> bool:
-        """Whether they were asked and said no."""
+        """Whether they were asked, and refused this message for what it is."""
         return self in {NotTaken.FULL, NotTaken.REFUSED}
 
 
-def not_taken(park: Park, deliveries: int, why: NotTaken) -> Later | Drop:
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """How many other messages of a durable wait for room among the dead letters.
+
+    Attributes:
+        of_account: Of the same account.
+        in_all: Of every account.
+    """
+
+    of_account: int = 0
+    in_all: int = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may wait."""
+        return self.of_account < HELD_OF_ACCOUNT and self.in_all < HELD_IN_ALL
+
+
+def not_taken(park: Park, deliveries: int, why: NotTaken, holding: Holding) -> Later | Drop:
     """Return what becomes of a message that the dead letters did not take (rule 6)."""
-    if why.is_their_word and not park.is_kept:
+    is_over = why.is_their_word and not park.is_kept
+    is_bounded = why.is_their_word or not park.is_kept
+    if is_over or (is_bounded and not holding.has_room):
         return Drop(park.code)
     return Later(min(_HELD_STEP * deliveries, _LONGEST_HELD))
 

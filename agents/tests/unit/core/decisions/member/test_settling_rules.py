@@ -6,12 +6,16 @@ from datetime import timedelta
 
 import pytest
 
+from securetransport.core.acl.compile.streams import MAX_ACK_PENDING
 from securetransport.core.base.names import ServiceId, parse_service
 from securetransport.core.decisions.member.settling import (
+    HELD_IN_ALL,
+    HELD_OF_ACCOUNT,
     LAST_DELIVERY,
     MAY_BE_STALE,
     STALE_DELIVERIES,
     Drop,
+    Holding,
     Later,
     NotTaken,
     Park,
@@ -101,21 +105,48 @@ def test_message_that_nobody_settled_is_parked_before_it_is_handled() -> None:
 
 
 @pytest.mark.parametrize("why", NotTaken)
-def test_what_is_not_taken_waits_long_and_is_not_lost(why: NotTaken) -> None:
-    waits = [not_taken(Park("schema", SIGNER), number, why) for number in (1, 2, 10, 1000)]
+def test_what_is_not_taken_waits_long(why: NotTaken) -> None:
+    park = Park("schema", SIGNER)
+    waits = [not_taken(park, number, why, Holding()) for number in (1, 2, 10, 1000)]
     assert waits == [Later(timedelta(seconds=s)) for s in (30, 60, 300, 300)]
 
 
-@pytest.mark.parametrize(("code", "signer"), [(Refusal.PARSE, None), (Refusal.DENIED, SIGNER)])
-def test_junk_and_what_the_denied_send_do_not_hold_up_others(
+@pytest.mark.parametrize(
+    ("code", "signer"),
+    [
+        (Refusal.PARSE, None),
+        (Refusal.DENIED, SIGNER),
+        (Refusal.VERSION, None),
+        (Refusal.FRESHNESS, None),
+    ],
+)
+def test_what_nobody_signed_and_what_the_denied_send_do_not_hold_up_others(
     code: Refusal, signer: ServiceId | None
 ) -> None:
     step = refused(Refused(code, signer, 1))
     assert isinstance(step, Park)
-    assert not_taken(step, 1, NotTaken.FULL) == not_taken(step, 1, NotTaken.REFUSED) == Drop(code)
+    for why in (NotTaken.FULL, NotTaken.REFUSED):
+        assert not_taken(step, 1, why, Holding()) == Drop(code)
 
 
-def test_evidence_is_not_dropped_while_the_dead_letters_were_not_asked() -> None:
+@pytest.mark.parametrize(
+    "holding", [Holding(of_account=HELD_OF_ACCOUNT), Holding(in_all=HELD_IN_ALL)]
+)
+@pytest.mark.parametrize("why", NotTaken)
+def test_signed_messages_beyond_the_bound_are_dropped_only_when_they_were_refused(
+    why: NotTaken, holding: Holding
+) -> None:
+    fate = not_taken(Park("schema", SIGNER), 1, why, holding)
+    assert isinstance(fate, Drop) == why.is_their_word
+
+
+def test_what_waits_for_room_leaves_most_of_a_durable_to_others() -> None:
+    assert HELD_OF_ACCOUNT < HELD_IN_ALL
+    assert HELD_IN_ALL * 4 < MAX_ACK_PENDING
+
+
+def test_evidence_is_kept_within_the_bound_while_the_dead_letters_were_not_asked() -> None:
     step = Park(Refusal.PARSE, "_unverified", is_kept=False)
-    for why in (NotTaken.UNAVAILABLE, NotTaken.NO_SIGNING_KEY):
-        assert isinstance(not_taken(step, 1, why), Later)
+    for why in (NotTaken.UNAVAILABLE, NotTaken.NO_SIGNING_KEY, NotTaken.NOT_PERMITTED):
+        assert isinstance(not_taken(step, 1, why, Holding()), Later)
+        assert isinstance(not_taken(step, 1, why, Holding(of_account=HELD_OF_ACCOUNT)), Drop)
