@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from message_bench import MessageBench
 
+from message_bench import MessageBench
 from securetransport.core.base import names
 from securetransport.core.base.errors import (
     RejectedDocumentError,

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 from typing import ClassVar
 
 import pytest
-from message_bench import at_once
 from prometheus_client import CollectorRegistry
 
 from member_scene import PROFILE, MemberScene
+from message_bench import at_once
 from securetransport.core.acl import compile_broker, compile_consumers, compile_streams, load_acl
 from securetransport.core.base.profile import Profile
 from securetransport.messages.client import MessageClient
