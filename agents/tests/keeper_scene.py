@@ -17,6 +17,7 @@ from typing import Any
 from securetransport.core.acl import compile_broker, compile_openbao, load_acl, policies_of
 from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.names import (
+    ADMIN,
     PROBE,
     ServiceId,
     instance_id,
@@ -187,7 +188,7 @@ class Authority:
     def leaf(self, service: str) -> TlsIdentity:
         """Issue a client leaf from the issuer that signs now."""
         name = ServiceId(service)
-        instance = instance_id(name, "0")
+        instance = instance_id(name, "cli" if name == ADMIN else "0")
         csr, key = x509.make_csr(trust_domain=TRUST_DOMAIN, service=name, instance=instance)
         body = {
             "csr": csr,

@@ -54,6 +54,11 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         self.child.send_signal(number)
 
+    def pause(self) -> None:
+        """Stop it until ``SIGCONT``; returns when no thread of it runs any more."""
+        self.child.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.child.pid, os.WSTOPPED)
+
     def kill(self) -> None:
         if self.is_running():
             self.child.send_signal(signal.SIGCONT)

@@ -44,7 +44,7 @@ async def test_missing_token_file_is_waited_for(bao: OpenBao, tmp_path: Path) ->
     with pytest.raises(SecretStoreUnavailableError, match="no token yet"):
         await store.kv_get("rights/a")
     write_atomic(token_file, "")
-    with pytest.raises(SecretStoreUnavailableError, match="empty"):
+    with pytest.raises(SecretStoreUnavailableError, match="no token yet"):
         await store.kv_get("rights/a")
     write_atomic(token_file, bao.admin_token_file.read_text() + "\n")
     assert await store.kv_get("rights/a") is None

@@ -45,7 +45,7 @@ class RealProcess:
 
     def pause(self) -> None:
         assert self._process is not None
-        self._process.send(signal.SIGSTOP)
+        self._process.pause()
 
     def resume(self) -> None:
         assert self._process is not None

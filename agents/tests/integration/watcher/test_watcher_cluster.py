@@ -107,7 +107,7 @@ async def test_attestation_of_the_other_account_is_kept_by_the_stream(
             while stored is None:
                 await asyncio.sleep(0.2)
                 stored = await listener.connection.last_message(
-                    "ATTESTATIONS", "metadata.attest.watcher.1"
+                    "ATTESTATIONS", "metadata.attest.watcher.0"
                 )
         assert documents.decode(stored.data).signer == "watcher/0"
 
