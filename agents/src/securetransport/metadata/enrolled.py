@@ -1,7 +1,14 @@
 """Verify keys that instances enrolled in KV: found, checked, remembered while they count.
 
 OpenBao's policy lets a service create below its own name and nothing else, so the path says whose a
-key is; the self-signature shows that the instance holds the private half.
+key is; the self-signature shows that the instance holds the private half. Rules:
+
+1. A key is taken for the current and the next epoch only, the clocks and the lead allowed for.
+2. Of one instance and epoch ``MOST_ENROLMENTS`` are taken, the newest first; what it enrols beyond
+   is refused, and it alone is the poorer for it.
+3. A key that was listed stays as long as a message signed with it may wait to be read, whatever was
+   enrolled since. What was listed lies in OpenBao where only the authority writes, so a restart
+   knows it.
 """
 
 from __future__ import annotations
@@ -10,6 +17,7 @@ import base64
 from datetime import datetime, timedelta
 
 from securetransport.core.base import names
+from securetransport.core.base.epochs import EpochNumber
 from securetransport.core.base.errors import (
     MalformedMessageError,
     RejectedDocumentError,
@@ -27,8 +35,12 @@ from securetransport.runtime.logs import get_logger
 
 ENROL_TYPE = "securetransport/v1/enrol"
 _ROOT = "enroll"
-MOST_ENROLMENTS = 256
-"""Of one instance: what it enrols beyond is not looked at, and it alone is the poorer for it."""
+_LISTED = "directory/keys"
+MOST_ENROLMENTS = 32
+"""Of one instance and epoch. One is needed; a process makes another at each start."""
+
+_MOST_NEW = 64
+"""Read of one instance in one round; what it enrolled beyond waits for the next."""
 
 _MOST_REFUSED = 10_000
 _LONGEST_PROOF = 16 * 1024
@@ -45,7 +57,8 @@ class EnrolledKeys:
         self._profile = profile
         self._keys: dict[KeyId, VerifyKey] = {}
         self._refused: set[str] = set()
-        self._over_quota: set[InstanceId] = set()
+        self._untimely: dict[str, EpochNumber] = {}  # refused by the clock, so not for ever
+        self._over_quota: dict[InstanceId, EpochNumber] = {}
         self._log = get_logger(loop="enrolled")
 
     @property
@@ -61,7 +74,10 @@ class EnrolledKeys:
         """
         key = self._keys.get(KeyId(key_id))
         if key is None and _is_enrolment(instance, key_id):
-            key = await self._read(instance, KeyId(key_id), now)
+            listed = await self._store.kv_get(names.kv_directory_entry(KeyId(key_id)))
+            key = await self._read(instance, KeyId(key_id), now, is_listed=listed is not None)
+            if key is not None and not self._take(key, is_listed=listed is not None):
+                key = None
         if key is None or key.instance != instance or not self._is_current(key, now):
             raise UnknownKeyError("no valid enrolled key", instance=instance, key=key_id)
         return key
@@ -87,8 +103,9 @@ class EnrolledKeys:
                 await self._refresh_instance(service, replica, now, over_at, seen)
         for gone in set(self._keys) - seen:
             del self._keys[gone]
-        if len(self._refused) > _MOST_REFUSED:
+        if len(self._refused) + len(self._untimely) > _MOST_REFUSED:
             self._refused.clear()  # each is read, refused and told once more
+            self._untimely.clear()
 
     async def _refresh_instance(
         self,
@@ -102,51 +119,106 @@ class EnrolledKeys:
             instance = instance_id(names.parse_service(service), replica)
         except ValueError:
             return
-        listed = await self._store.kv_list(f"{_ROOT}/{instance}")
-        self._note_quota(instance, len(listed))
-        for name in listed[:MOST_ENROLMENTS]:
+        fresh: list[KeyId] = []
+        for name in await self._store.kv_list(f"{_ROOT}/{instance}"):
             if not SIGNING_KEY_ID.fullmatch(name):
                 continue  # nobody asks for such a key
             key_id = KeyId(name)
-            key = self._keys.get(key_id) or await self._read(instance, key_id, now)
-            if key is not None and over_at is not None and self._is_over(key, over_at):
+            key = self._keys.get(key_id)
+            if key is None:
+                fresh.append(key_id)
+            elif key.instance != instance:
+                continue  # its name in another's folder
+            elif over_at is not None and self._is_over(key, over_at):
                 await self._store.kv_destroy(names.kv_enrolled_key(instance, key_id))
-                self._keys.pop(key_id, None)
-            elif key is not None:
+                del self._keys[key_id]
+            else:
                 seen.add(key_id)
+        fresh = [each for each in fresh if not self._is_refused(instance, each, now)]
+        if fresh:
+            seen.update(await self._read_fresh(instance, fresh, now))
 
-    def _note_quota(self, instance: InstanceId, count: int) -> None:
-        is_over = count > MOST_ENROLMENTS
-        if is_over and instance not in self._over_quota:
-            self._log.error("enrolments_over_quota", instance=instance, count=count)
-        (self._over_quota.add if is_over else self._over_quota.discard)(instance)
+    async def _read_fresh(
+        self, instance: InstanceId, fresh: list[KeyId], now: datetime
+    ) -> list[KeyId]:
+        """Read enrolments that are not held; returns those that were taken (rules 2, 3)."""
+        listed = frozenset(await self._store.kv_list(_LISTED))
+        kept = [key_id for key_id in fresh if key_id in listed]
+        new = [key_id for key_id in fresh if key_id not in listed][:_MOST_NEW]
+        taken: list[KeyId] = []
+        for ids, is_listed in ((kept, True), (new, False)):
+            read = [await self._read(instance, each, now, is_listed=is_listed) for each in ids]
+            found = [key for key in read if key is not None]
+            found.sort(key=lambda key: (key.epoch, key.created_at), reverse=True)
+            taken += [key.key_id for key in found if self._take(key, is_listed=is_listed)]
+        return taken
+
+    def _take(self, key: VerifyKey, *, is_listed: bool) -> bool:
+        """Hold a key unless its instance has enough of its epoch; returns whether."""
+        same = (key.instance, key.epoch)
+        count = sum((held.instance, held.epoch) == same for held in self._keys.values())
+        if count < MOST_ENROLMENTS or is_listed:
+            self._keys[key.key_id] = key
+            return True
+        self._refused.add(names.kv_enrolled_key(key.instance, key.key_id))
+        if key.epoch > self._over_quota.get(key.instance, -1):
+            self._over_quota[key.instance] = key.epoch
+            self._log.error("enrolments_over_quota", instance=key.instance, count=count + 1)
+        return False
+
+    def _is_refused(self, instance: InstanceId, key_id: KeyId, now: datetime) -> bool:
+        path = names.kv_enrolled_key(instance, key_id)
+        epoch = self._untimely.get(path)
+        if epoch is not None and epoch in self._timely(now):
+            del self._untimely[path]
+            epoch = None
+        return path in self._refused or epoch is not None
 
     async def _folders(self, path: str) -> list[str]:
         found = await self._store.kv_list(path)
         return [name.rstrip("/") for name in found if name.endswith("/")]
 
-    async def _read(self, instance: InstanceId, key_id: KeyId, now: datetime) -> VerifyKey | None:
+    async def _read(
+        self, instance: InstanceId, key_id: KeyId, now: datetime, *, is_listed: bool
+    ) -> VerifyKey | None:
         path = names.kv_enrolled_key(instance, key_id)
-        if path in self._refused:
+        if self._is_refused(instance, key_id, now) and not is_listed:
             return None
         try:
             entry = await self._store.kv_get(path)
             if entry is None:
                 return None
             key = _checked(entry, instance, key_id)
-            self._check_epoch(key, now)
+            self._check_epoch(key, now, is_listed=is_listed)
         except (RejectedDocumentError, MalformedMessageError) as err:
-            self._refused.add(path)
+            if path not in self._untimely:
+                self._refused.add(path)
             self._log.warning("enrolment_refused", path=path, reason=str(err))
             return None
-        self._keys[key_id] = key
         return key
 
-    def _check_epoch(self, key: VerifyKey, now: datetime) -> None:
-        """Refuse what no honest instance enrols: a key for a later epoch than the next one."""
-        latest = self._profile.key_schedule.number_at(now + self._profile.clock_skew) + 1
-        if not 0 <= key.epoch <= latest:
-            raise RejectedDocumentError("enrolment is for an epoch too far ahead", latest=latest)
+    def _timely(self, now: datetime) -> range:
+        """Return the epochs that keys may be enrolled for now (rule 1)."""
+        schedule, slack = self._profile.key_schedule, self._profile.clock_skew
+        earliest = schedule.number_at(now - slack - self._profile.key_lead)
+        return range(earliest, schedule.number_at(now + slack) + 2)
+
+    def _check_epoch(self, key: VerifyKey, now: datetime, *, is_listed: bool) -> None:
+        """Refuse what no honest instance enrols now.
+
+        Raises:
+            RejectedDocumentError: The key is for another epoch; it may be timely later.
+        """
+        timely = self._timely(now)
+        if key.epoch in timely or (is_listed and 0 <= key.epoch < timely.stop):
+            return
+        self._untimely[names.kv_enrolled_key(key.instance, key.key_id)] = key.epoch
+        raise RejectedDocumentError(
+            "enrolment is for another epoch than the current and the next",
+            epoch=key.epoch,
+            earliest=timely.start,
+            latest=timely.stop - 1,
+        )
 
     def _is_current(self, key: VerifyKey, now: datetime) -> bool:
         """Tell whether statements may be signed with it now, clocks and the lead allowed for."""
