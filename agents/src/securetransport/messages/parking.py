@@ -199,7 +199,8 @@ class Parking:
             sequence=facts.stream_sequence,
             stored_at=received.broker_time,
             deliveries=facts.deliveries,
-            statement=self._signed(statement),
+            # What an instance saw first counts; this one could not tell whether that is so.
+            statement=received.unverified_statement or self._signed(statement),
         )
 
     def _signed(self, statement: DeadLetter) -> str:

@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from message_bench import DURABLE, HANDLED, REFUSED, STREAM, MessageBench
-from securetransport.core.acl import compile_consumers
+from securetransport.core.acl import compile_broker, compile_consumers, load_acl
 from securetransport.core.base.epochs import EpochSchedule
 from securetransport.core.base.errors import TransientError
 from securetransport.core.base.names import ServiceId, Topic
 from securetransport.core.decisions.member.settling import HELD_OF_ACCOUNT
 from securetransport.core.formats.dead_letter import (
+    LONGEST_STATEMENT,
     PARKING_ROOM_BYTES,
     LetterHeaders,
     is_large,
@@ -26,7 +27,7 @@ from securetransport.messages.consumer import Delivery
 from securetransport.runtime.health import Remark
 from securetransport.testing.bus import ApiError
 from securetransport.testing.bus.records import Stored
-from service_scene import PROFILE
+from service_scene import ACL_TEXT, PROFILE
 from service_scene import TOPIC as TOPIC_NAME
 
 TOPIC = Topic(TOPIC_NAME)
@@ -51,6 +52,18 @@ def letters(bench: MessageBench, name: str = "DEAD_LETTERS") -> list[Stored]:
 async def store(bench: MessageBench, data: bytes, message_id: str = "any") -> None:
     assert bench.sender.connection is not None
     await bench.sender.connection.publish_acked(TOPIC, data, message_id=message_id)
+
+
+async def rename_durable(bench: MessageBench) -> None:
+    """Give the reader's durable another name, as an applied ACL does."""
+    text = ACL_TEXT.replace(f"durable: {DURABLE}}}", f"durable: {DURABLE}-2}}")
+    acl = bench.authority.acl = load_acl(text)
+    bench.bus.streams[STREAM].durables.pop(DURABLE).close()
+    for body in compile_consumers(bench.authority.acl, replicas=1):
+        bench.bus.add_durable(body["stream_name"], body["config"])
+    await bench.authority.publish()
+    user = next(user for user in compile_broker(acl).users if user.service == DURABLE)
+    bench.reader.connection = await bench.bus.join(bench.reader.service, user=user)
 
 
 def give_out_few(bench: MessageBench) -> None:
@@ -273,7 +286,8 @@ async def replay(bench: MessageBench, letter: Stored, **changes: str) -> None:
     admin = await bench.bus.join(
         "admin", user={user.service: user for user in bench.policy.users}[ServiceId("admin")]
     )
-    await admin.publish_acked(TOPIC, letter.frame.data, message_id="replay-1", headers=headers)
+    message_id = f"replay-{letter.sequence}"
+    await admin.publish_acked(TOPIC, letter.frame.data, message_id=message_id, headers=headers)
     await admin.close()
 
 
@@ -289,7 +303,78 @@ async def test_replay_is_judged_at_the_instant_of_the_original(bench: MessageBen
     assert bench.left() == 0
 
 
-@pytest.mark.parametrize("change", ["", "!", "AAAA"])
+async def parked_for_another_schema(bench: MessageBench) -> Stored:
+    """Return the letter of a message that the reader would accept now."""
+    bench.reader.keys.know_schemas(TOPIC, {"other/1"})
+    await bench.consume()
+    await bench.send()
+    letter = await parked_once(bench)
+    bench.reader.keys.know_schemas(TOPIC, None)
+    return letter
+
+
+async def restarted(bench: MessageBench) -> None:
+    """Let another process of the reader take over, which knows what is published."""
+    assert bench.consumer is not None
+    await bench.consumer.stop()
+    fresh = bench.another_reader()
+    fresh.connection = bench.reader.connection
+    await fresh.signing_keys.reconcile()
+    await bench.authority.publish_directory()
+    await fresh.learn()
+    bench.reader = fresh
+    await bench.consume()
+
+
+async def test_replay_waits_while_the_key_of_its_statement_cannot_be_read(
+    bench: MessageBench,
+) -> None:
+    """``--drop`` has removed the letter: what is dropped here would be destroyed."""
+    letter = await parked_for_another_schema(bench)
+    await restarted(bench)
+    bench.authority.store.is_available = False
+    await replay(bench, letter)
+    await asyncio.sleep(30)
+    assert (bench.handled, bench.left()) == ([], 1)
+    bench.authority.store.is_available = True
+    await bench.wait(lambda: len(bench.handled) == 1, seconds=60)
+
+
+async def test_replay_whose_statement_was_never_verified_is_parked_with_it_again(
+    bench: MessageBench,
+) -> None:
+    letter = await parked_for_another_schema(bench)
+    await restarted(bench)
+    bench.authority.store.is_available = False
+    await replay(bench, letter)
+    await bench.wait(lambda: bench.left() == 0, seconds=600)
+    again = letters(bench)[-1]
+    assert again.frame.headers["St-Code"] == "statement_key"
+    assert again.frame.headers["St-Statement"] == letter.frame.headers["St-Statement"]
+    bench.authority.store.is_available = True
+    await replay(bench, again)
+    await bench.wait(lambda: len(bench.handled) == 1, seconds=60)
+
+
+async def test_statement_of_before_the_durable_was_renamed_is_not_false(
+    bench: MessageBench,
+) -> None:
+    """The message goes on to the checks of a replay; here the renamed rule ends it, in a letter."""
+    letter = await parked_for_another_schema(bench)
+    await rename_durable(bench)
+    await bench.reader.learn()
+    assert bench.consumer is not None
+    await bench.consumer.stop()
+    await bench.consume()
+    await replay(bench, letter)
+    await bench.wait(lambda: bench.left() == 0, seconds=30)
+    assert bench.reader.count(REFUSED, topic=TOPIC, reason="statement") == 0
+    again = letters(bench)[-1].frame.headers
+    assert (again["St-Code"], again["St-Durable"]) == ("policy", f"{DURABLE}-2")
+    assert again["St-Stored-At"] == letter.frame.headers["St-Stored-At"]
+
+
+@pytest.mark.parametrize("change", ["", "!", "AAAA", "A" * (LONGEST_STATEMENT + 1)])
 async def test_replay_whose_statement_does_not_hold_is_dropped(
     bench: MessageBench, change: str
 ) -> None:
@@ -331,7 +416,7 @@ def longest_headers() -> LetterHeaders:
         sequence=2**64 - 1,
         stored_at=datetime(2026, 1, 1, 1, 1, 1, 999_999).astimezone(),
         deliveries=2**64 - 1,
-        statement="A" * 6_500,
+        statement="A" * LONGEST_STATEMENT,
     )
 
 

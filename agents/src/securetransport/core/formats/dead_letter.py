@@ -36,6 +36,9 @@ PARKING_ROOM_BYTES: Final = 8192
 """What a message must leave free of a server's ``max_payload``, so that it can be parked and given
 out again: every header above at its longest, the statement among them, is below it."""
 
+LONGEST_STATEMENT: Final = 6500
+"""Characters of the longest statement, so that it fits that room."""
+
 SMALL_LETTER_BYTES: Final = 32 * 1024
 """Largest dead letter, headers included, that lies among the small ones."""
 

@@ -73,6 +73,7 @@ class Refusal(StrEnum):
     COMMITMENT = "commitment"
     DECRYPT = "decrypt"
     SCHEMA = "schema"
+    STATEMENT_KEY = "statement_key"
 
 
 _ERRORS: Final[dict[Refusal, type[RejectedMessageError]]] = {
@@ -81,6 +82,7 @@ _ERRORS: Final[dict[Refusal, type[RejectedMessageError]]] = {
     Refusal.PARSE: MalformedMessageError,
     Refusal.SUITE: MalformedMessageError,
     Refusal.STATEMENT: ReplayError,
+    Refusal.STATEMENT_KEY: UnknownKeyError,
     Refusal.MESSAGE_ID: ReplayError,
     Refusal.SUBJECT: NotPermittedError,
     Refusal.FRESHNESS: EpochOutOfWindowError,
@@ -110,7 +112,10 @@ class Received:
         data: The bytes.
         is_replay: It was parked and is given out again; id and time are those of the original, as
             a verified statement of its consumer group says, and its age is no reason to refuse it.
-        statement_problem: What is wrong with the statement that came with it, if any.
+        statement_problem: Why the statement that came with it is false, if it is.
+        unverified_statement: The statement that came with it, if the key that it names is not held;
+            nothing is known of it.
+        is_statement_current: The newest Directory was read for that key.
     """
 
     subject: str
@@ -119,6 +124,8 @@ class Received:
     data: bytes
     is_replay: bool = False
     statement_problem: str | None = None
+    unverified_statement: str = ""
+    is_statement_current: bool = False
 
 
 @dataclass(slots=True)
@@ -220,7 +227,7 @@ def _refuse(
 
 
 def _parse(received: Received, acceptance: Acceptance) -> tuple[dict[str, Any], MessageHeader]:
-    """Checks 1 to 5: size, version, parse, suite, statement of a replay."""
+    """Checks 1 to 5, and 21: size, version, parse, suite, statement of a replay."""
     size = len(received.data)
     if size > acceptance.max_bytes:
         raise _refuse(
@@ -231,6 +238,13 @@ def _parse(received: Received, acceptance: Acceptance) -> tuple[dict[str, Any], 
         raise _refuse(Refusal.SUITE, "suite is not accepted", header, suite=header.suite)
     if received.statement_problem is not None:
         raise _refuse(Refusal.STATEMENT, received.statement_problem, header)
+    if received.unverified_statement:
+        raise _refuse(
+            Refusal.STATEMENT_KEY,
+            "key of the statement is not held",
+            header,
+            is_current=received.is_statement_current,
+        )
     return record, header
 
 

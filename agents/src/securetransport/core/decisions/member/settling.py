@@ -4,8 +4,8 @@ What an authenticated producer published is not destroyed within the bounds of r
 rule that applies:
 
 1. A copy is no message: one whose subject is not its signed topic, whose ``Nats-Msg-Id`` is not its
-   signed id, or whose statement of a replay does not hold. Whoever made it is not its signer, so it
-   is dropped and charged to nobody.
+   signed id, or whose statement of a replay is false. Whoever made it is not its signer, so it is
+   dropped and charged to nobody. A statement that cannot be verified is not false: rule 2.
 2. A refusal that may only mean that this receiver knows less than the sender waits a little, so
    that what is on its way arrives; while the newest could not be read it waits like a handler that
    cannot work now.
@@ -48,11 +48,13 @@ _COPIES: Final = frozenset({Refusal.SUBJECT, Refusal.MESSAGE_ID, Refusal.STATEME
 _NOBODYS: Final[dict[str, str]] = {
     Refusal.FRESHNESS: names.ACCOUNT_LATE,
     Refusal.VERSION: names.ACCOUNT_NEWER,
+    Refusal.STATEMENT_KEY: names.ACCOUNT_LATE,
 }
 MAY_BE_STALE: Final = frozenset(
     {Refusal.VERIFY_KEY, Refusal.TOPIC_KEY, Refusal.POLICY, Refusal.PRODUCER}
 )
 """Refusals that may only mean that this process knows less than the sender."""
+_WAITS: Final = MAY_BE_STALE | {Refusal.STATEMENT_KEY}
 _STALE_STEP: Final = timedelta(seconds=0.5)
 _FIRST_DELAY: Final = timedelta(seconds=0.5)
 _LONGEST_DELAY: Final = timedelta(seconds=10)
@@ -124,7 +126,7 @@ def refused(seen: Refused) -> Later | Park | Drop:
     """Return what becomes of a message that a check refused (rules 1 to 3)."""
     if seen.code in _COPIES:
         return Drop(seen.code)
-    if seen.code in MAY_BE_STALE:
+    if seen.code in _WAITS:
         is_behind = seen.is_current is False
         if seen.deliveries < (LAST_DELIVERY if is_behind else STALE_DELIVERIES):
             step = _STALE_STEP * seen.deliveries

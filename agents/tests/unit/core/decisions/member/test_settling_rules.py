@@ -42,8 +42,7 @@ def test_only_copies_are_dropped_and_nothing_that_somebody_signed(
         return
     assert isinstance(step, Park)
     assert step.code == code
-    if signer is not None and code != Refusal.DENIED:
-        assert step.is_kept
+    assert step.is_kept == (signer is not None and code != Refusal.DENIED)
 
 
 @pytest.mark.parametrize(
@@ -57,12 +56,13 @@ def test_only_copies_are_dropped_and_nothing_that_somebody_signed(
         (Refusal.SIZE, None, "_unverified"),
         (Refusal.VERSION, None, "_newer"),
         (Refusal.FRESHNESS, SIGNER, "_late"),
+        (Refusal.STATEMENT_KEY, SIGNER, "_late"),
     ],
 )
 def test_parked_message_is_charged_to_who_is_answerable(
     code: Refusal, signer: ServiceId | None, account: str
 ) -> None:
-    step = refused(Refused(code, signer, 1))
+    step = refused(Refused(code, signer, STALE_DELIVERIES, is_current=True))
     assert isinstance(step, Park)
     assert step.account == account
 
