@@ -104,7 +104,6 @@ SPOILED: dict[Refusal, Spoil] = {
     Refusal.PARSE: lambda s: setattr(s, "suffix", b"\x00"),
     Refusal.SUITE: lambda s: s.acceptance.update(accepted_suites={envelope.SUITE_CNSA2}),
     Refusal.STATEMENT: lambda s: s.received.update(statement_problem="of another message"),
-    Refusal.STATEMENT_KEY: lambda s: s.received.update(unverified_statement="AAAA"),
     Refusal.MESSAGE_ID: lambda s: s.received.update(message_id=None),
     Refusal.SUBJECT: lambda s: s.received.update(subject="auth.other"),
     Refusal.FRESHNESS: lambda s: s.header.update(sent_at=NOW - timedelta(hours=1)),
@@ -124,6 +123,7 @@ SPOILED: dict[Refusal, Spoil] = {
     ),
     Refusal.DECRYPT: lambda s: s.record.append(_spoil_tag),
     Refusal.SCHEMA: lambda s: s.acceptance.update(accepted_schemas={TOPIC: {"auth.request/2"}}),
+    Refusal.STATEMENT_KEY: lambda s: s.received.update(unverified_statement="AAAA"),
 }
 
 
