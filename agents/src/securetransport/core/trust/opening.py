@@ -82,7 +82,6 @@ _ERRORS: Final[dict[Refusal, type[RejectedMessageError]]] = {
     Refusal.PARSE: MalformedMessageError,
     Refusal.SUITE: MalformedMessageError,
     Refusal.STATEMENT: ReplayError,
-    Refusal.STATEMENT_KEY: UnknownKeyError,
     Refusal.MESSAGE_ID: ReplayError,
     Refusal.SUBJECT: NotPermittedError,
     Refusal.FRESHNESS: EpochOutOfWindowError,
@@ -98,6 +97,7 @@ _ERRORS: Final[dict[Refusal, type[RejectedMessageError]]] = {
     Refusal.COMMITMENT: DecryptionError,
     Refusal.DECRYPT: DecryptionError,
     Refusal.SCHEMA: MalformedMessageError,
+    Refusal.STATEMENT_KEY: UnknownKeyError,
 }
 
 
