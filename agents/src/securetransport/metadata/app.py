@@ -179,7 +179,10 @@ class Metadata:
         await self._keys.ensure_topic_keys(acl)
         await self._keys.ensure_directory(acl, self._policy.deny)
         self._announcing.wake()
-        await self._bus.push_notice(await self._keys.ensure_bundles(acl))
+        try:
+            await self._keys.ensure_bundles(acl)
+        finally:
+            await self._bus.push_notices()
 
     async def _secret_ids_round(self) -> None:
         acl = self._policy.acl

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from securetransport.core.base import names
 from securetransport.core.base.errors import SecureTransportError
-from securetransport.core.base.names import ServiceId, Subject
+from securetransport.core.base.names import Subject
 from securetransport.core.base.profile import Profile
 from securetransport.core.formats.body import Version
 from securetransport.core.ports.bus import Connection, Message, Subscription
@@ -68,6 +68,7 @@ class AuthorityBus:
         self._connection: Connection | None = None
         self._answering: list[Subscription] = []
         self._announced: dict[Subject, Version] = {}
+        self._not_announced: dict[Subject, Version] = {}
         self._log = get_logger(kind="bus")
 
     async def use(self, connection: Connection) -> None:
@@ -87,8 +88,12 @@ class AuthorityBus:
     async def round(self) -> None:
         """Answer if this instance acts, tell members what is new, write the rotation log.
 
+        Each announcement fails alone, and is named in the log: the others and the rotation log do
+        not wait for one that the stream refuses.
+
         Raises:
-            SecureTransportError: The bus or the stream is not there; repeated with the next round.
+            SecureTransportError: The first failure, after everything had its turn; what failed is
+                repeated with the next round.
         """
         connection, state = self._connection, self._ca.state
         if connection is None:
@@ -96,22 +101,35 @@ class AuthorityBus:
         await self._answer_as_holder(connection)
         if not self._ca.is_holder:
             return
+        failed: SecureTransportError | None = None
         for subject, stored in (
             (names.SUBJECT_TRUST_NOTICE, state.stored if state else None),
             (names.SUBJECT_DENY_LIST_NOTICE, self._policy.denials),
             (names.SUBJECT_DIRECTORY_NOTICE, self._keys.directory),
         ):
-            if stored is not None:
+            if stored is None:
+                continue
+            try:
                 await self._announce(connection, subject, stored)
+            except SecureTransportError as err:
+                failed = failed or err
+                self._note_failed(subject, stored, err)
         await self._rotation_log.publish(connection)
+        if failed is not None:
+            raise failed
 
-    async def push_notice(self, changed: list[tuple[ServiceId, Version]]) -> None:
-        """Tell services that their bundle changed; those that miss it refresh by timer."""
+    async def push_notices(self) -> None:
+        """Tell services that their bundle changed; who could not be told is told next time."""
         if self._connection is None:
             return
-        for service, version in changed:
+        for service, version in list(self._keys.owed.items()):
             notice = json.dumps({"version": version.model_dump()}).encode()
-            await self._connection.publish(names.subject_bundle_push(service), notice)
+            try:
+                await self._connection.publish(names.subject_bundle_push(service), notice)
+            except SecureTransportError as err:
+                self._log.info("notice_not_sent", instance=service, reason=str(err))
+            else:
+                self._keys.told(service, version)
 
     async def _answer_as_holder(self, connection: Connection) -> None:
         """Listen to requests that only the acting instance can answer, while this one acts."""
@@ -135,6 +153,22 @@ class AuthorityBus:
         identity = f"{document.kind.value}-{document.version}"
         await connection.publish_acked(subject, stored.data, message_id=identity)
         self._announced[subject] = document.version
+        self._not_announced.pop(subject, None)
+
+    def _note_failed(
+        self, subject: Subject, stored: StoredDocument, error: SecureTransportError
+    ) -> None:
+        """Tell once per document that it could not be announced."""
+        version = stored.document.version
+        if self._not_announced.get(subject) != version:
+            self._not_announced[subject] = version
+            self._log.error(
+                "announcement_failed",
+                subject=subject,
+                version=str(version),
+                size_bytes=len(stored.data),
+                reason=str(error),
+            )
 
     async def _recall_attestations(self, connection: Connection) -> None:
         """Read each member's last attestation, so that a restart needs none repeated."""

@@ -86,6 +86,7 @@ class KeyRotation:
         self.directory: StoredDocument | None = None
         self.completed: set[EpochNumber] = set()
         self.too_large: dict[str, str] = {}
+        self.owed: dict[ServiceId, Version] = {}
         self.cut_short: set[ServiceId] = set()
 
     def topic_keys(self) -> tuple[TopicKey, ...]:
@@ -152,8 +153,16 @@ class KeyRotation:
             self.too_large.pop(_DIRECTORY, None)
 
     async def ensure_bundles(self, acl: CompiledAcl) -> list[tuple[ServiceId, Version]]:
-        """Sign and store every service's bundle that changed; returns whom to tell."""
+        """Sign and store every service's bundle that changed; returns those of this call.
+
+        Whom to tell stands in ``owed`` as well, until he was told. A service whose bundle fails
+        does not keep the others from theirs.
+
+        Raises:
+            SecureTransportError: The first failure, after every service had its turn.
+        """
         changed: list[tuple[ServiceId, Version]] = []
+        failed: SecureTransportError | None = None
         for service in acl.acl.services:
             try:
                 made = await self._make_bundle(acl, service)
@@ -162,12 +171,24 @@ class KeyRotation:
                 self.too_large.setdefault(service, str(err))
                 self._log.error("bundle_too_large", kind="service-bundle", reason=str(err))
                 continue
+            except SecureTransportError as err:
+                failed = failed or err
+                continue
             self.too_large.pop(service, None)
             if made is not None:
+                self.owed[service] = made.version
                 changed.append((service, made.version))
         for gone in set(self._bundles) - set(acl.acl.services):
             del self._bundles[gone]
+            self.owed.pop(gone, None)
+        if failed is not None:
+            raise failed
         return changed
+
+    def told(self, service: ServiceId, version: Version) -> None:
+        """Note that a service was told of its bundle; a newer one is still owed."""
+        if self.owed.get(service) == version:
+            del self.owed[service]
 
     def bundle_of(self, service: ServiceId) -> bytes | None:
         """Return the encoded, signed ServiceBundle document, ``None`` for an unknown service."""

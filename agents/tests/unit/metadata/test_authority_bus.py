@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+import structlog
 from authority_desk import GATEKEEPER, PROFILE, Desk
 from authority_scene import Scene
 from enrolments import Enrolled
 
 from securetransport.core.acl import compile_acl, load_acl
 from securetransport.core.base import names
-from securetransport.core.base.errors import BusUnavailableError
-from securetransport.core.base.names import InstanceId, ServiceId
+from securetransport.core.base.errors import BusUnavailableError, SecureTransportError
+from securetransport.core.base.names import InstanceId, ServiceId, Subject
 from securetransport.core.crypto import kem
 from securetransport.core.formats import documents
 from securetransport.core.formats.attestation import Attestation
@@ -300,16 +301,67 @@ async def test_a_changed_bundle_is_noticed_by_its_service(station: Station) -> N
         heard.append(message)
 
     await member.subscribe(names.subject_bundle_push(ServiceId("gatekeeper")), hear)
-    await station.authority.push_notice([(ServiceId("gatekeeper"), Version(counter=7))])
+    station.keys.owed[ServiceId("gatekeeper")] = Version(counter=7)
+    await station.authority.push_notices()
     await asyncio.sleep(0.1)
     assert json.loads(heard[0].data)["version"]["counter"] == 7
+    assert not station.keys.owed
+
+
+async def test_a_notice_that_could_not_be_sent_is_owed_and_the_others_are_told(
+    station: Station,
+) -> None:
+    connection = await acting(station)
+    first, second = ServiceId("auth-controller"), ServiceId("gatekeeper")
+    station.keys.owed.update({first: Version(counter=1), second: Version(counter=2)})
+    send, failing = connection.publish, [names.subject_bundle_push(first)]
+
+    async def publish(subject: Subject, data: bytes) -> None:
+        if subject in failing:
+            raise BusUnavailableError("gone")
+        await send(subject, data)
+
+    connection.publish = publish  # type: ignore[method-assign,assignment]
+    await station.authority.push_notices()
+    assert station.keys.owed == {first: Version(counter=1)}
+    failing.clear()
+    await station.authority.push_notices()
+    assert not station.keys.owed
+
+
+async def test_a_document_that_the_stream_refuses_holds_up_nothing_else(station: Station) -> None:
+    """A Directory above ``max_msg_size`` kept the rotation log and the deny list from the bus."""
+    await acting(station)
+    await station.authority.round()
+    await station.keys.ensure_directory(ACL, DenyList())
+    assert station.keys.directory is not None
+    stream = station.bus.streams[names.STREAM_CA_CLIENT]
+    station.policy.denials = await station.desk.documents.publish(
+        names.KV_DENY_LIST, DocumentKind.DENY_LIST, DenyList(), PROFILE.key_validity
+    )
+    size = len(station.policy.denials.data) + 200
+    oversized = replace(station.keys.directory, data=bytes(2 * size))
+    stream.config["max_msg_size"] = size
+    station.keys.directory = oversized
+    station.log.note("plan", 1, (), station.desk.clock.now())
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            with pytest.raises(SecureTransportError):
+                await station.authority.round()
+    told = {kept.frame.subject for kept in stream.messages()}
+    assert names.SUBJECT_DENY_LIST_NOTICE in told
+    assert len(station.bus.streams[names.STREAM_ROTATION_LOG]) == 1
+    failed = [line for line in lines if line["event"] == "announcement_failed"]
+    assert [line["subject"] for line in failed] == [names.SUBJECT_DIRECTORY_NOTICE]
 
 
 async def test_without_a_connection_nothing_is_announced_and_nothing_fails(
     station: Station,
 ) -> None:
     await station.authority.round()
-    await station.authority.push_notice([(ServiceId("gatekeeper"), Version(counter=1))])
+    station.keys.owed[ServiceId("gatekeeper")] = Version(counter=1)
+    await station.authority.push_notices()
+    assert station.keys.owed, "told when there is a connection"
 
 
 async def test_without_the_attestations_stream_the_authority_still_listens(

@@ -12,7 +12,7 @@ from enrolments import SCHEDULE, Enrolled
 from securetransport.core.acl import CompiledAcl, compile_acl, load_acl
 from securetransport.core.base import names
 from securetransport.core.base.epochs import EpochNumber
-from securetransport.core.base.errors import ConflictError
+from securetransport.core.base.errors import ConflictError, SecretStoreUnavailableError
 from securetransport.core.base.names import InstanceId, ServiceId, Topic
 from securetransport.core.decisions.agreed_time import dwell
 from securetransport.core.decisions.topic_keys import wanted_epochs
@@ -287,6 +287,33 @@ async def test_the_copy_in_kv_opens_with_the_services_transit_key(desk: Desk) ->
         names.service_transit_key(SERVICE), entry.value["ciphertext"]
     )
     assert plain == keys.bundle_of(SERVICE)
+
+
+@pytest.mark.parametrize("fails", [1, 2])
+async def test_whoever_has_a_new_bundle_is_told_though_another_ones_failed(
+    desk: Desk, fails: int
+) -> None:
+    keys = rotation(desk)
+    await keys.ensure_topic_keys(acl())
+    encrypt, count = desk.store.transit_encrypt, 0
+
+    async def failing(key: str, plaintext: bytes) -> str:
+        nonlocal count
+        count += 1
+        if count == fails:
+            raise SecretStoreUnavailableError("gone for a moment")
+        return await encrypt(key, plaintext)
+
+    desk.store.transit_encrypt = failing  # type: ignore[method-assign]
+    with pytest.raises(SecretStoreUnavailableError):
+        await keys.ensure_bundles(acl())
+    assert len(keys.owed) == 1
+    await keys.ensure_bundles(acl())
+    assert set(keys.owed) == {"gatekeeper", "auth-controller"}
+    keys.told(SERVICE, keys.owed[SERVICE].next())
+    assert SERVICE in keys.owed, "another version was told"
+    keys.told(SERVICE, keys.owed[SERVICE])
+    assert set(keys.owed) == {"auth-controller"}
 
 
 async def test_an_unchanged_bundle_is_not_signed_again(desk: Desk) -> None:
