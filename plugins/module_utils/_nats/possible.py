@@ -189,7 +189,7 @@ def _instant(text: str, otherwise: datetime) -> datetime:
 
 def _pages(jetstream: JetStream, subject: str, field: str) -> Iterator[Mapping[str, Any]]:
     offset = 0
-    for _ in range(_MOST_PAGES):
+    for _page in range(_MOST_PAGES):
         answer = jetstream.call(subject, {"offset": offset})
         page = answer.get(field) or []
         yield from page

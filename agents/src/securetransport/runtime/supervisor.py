@@ -5,7 +5,8 @@ Rules:
 1. An eternal task that returns is an error; so is one that raises. Both are logged at once and end
    the process, which its process manager starts again.
 2. A loop made by :func:`every` logs, counts and goes on for ``SecureTransportError``; anything else
-   is a bug and ends the process by rule 1. ``CancelledError`` always passes.
+   is a bug and ends the process by rule 1. ``CancelledError`` always passes, and counts also when
+   a round kept it to itself.
 3. After a ``TransientError`` a loop comes back sooner than its interval, with backoff and jitter.
 4. On stop: readiness goes first, then ``drain`` runs while the tasks still work, then the tasks are
    cancelled. Draining takes at most the grace period.
@@ -139,11 +140,23 @@ async def every(  # noqa: PLR0913  # keyword-only knobs of the one loop helper
             backoff.reset()
             if on_done is not None:
                 on_done()
+        _end_if_cancelled()
         pause = interval() if callable(interval) else interval
         seconds = jittered(pause.total_seconds(), jitter)
         if is_transient:
             seconds = min(seconds, backoff.next_seconds())
         await signal.wait(seconds)
+
+
+def _end_if_cancelled() -> None:
+    """End the task that was told to end while something in its round kept that to itself.
+
+    ``asyncio.wait_for`` of Python 3.11, which libraries use, returns a result that came in the
+    same moment and drops the cancellation; the loop would go on for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def until_available(

@@ -94,6 +94,26 @@ async def test_bug_ends_the_loop() -> None:
         await every("demo", LONG, action)
 
 
+async def test_cancellation_that_a_round_keeps_to_itself_still_ends_the_loop() -> None:
+    """Rule 2; as libraries do by accident."""
+    rounds = 0
+
+    async def keeps_it() -> None:
+        nonlocal rounds
+        rounds += 1
+        try:
+            await for_ever()
+        except asyncio.CancelledError:
+            return
+
+    task = asyncio.ensure_future(every("deaf", LONG, keeps_it))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+    assert rounds == 1
+
+
 async def test_transient_error_is_retried_before_the_interval() -> None:
     """Rule 3."""
     at: list[float] = []
