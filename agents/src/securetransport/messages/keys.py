@@ -169,6 +169,10 @@ class SenderKeys:
         reason = rules.not_ready(obstacle, topic)
         raise family("must not publish", code=obstacle.value, reason=reason, topic=topic)
 
+    def has_topic(self, topic: Topic) -> bool:
+        """Tell whether the bundle has the topic."""
+        return self._topic_material(topic) is not None
+
     def verdict(self, topic: Topic) -> Verdict:
         """Return whether messages of ``topic`` may be published, and until when."""
         return rules.decide(

@@ -56,7 +56,8 @@ def problem_of(message: Outgoing) -> str | None:
         return "payload is not bytes"
     if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
         return "type is not 1 to 90 letters, digits and . _ / : -"
-    if not isinstance(version, int) or not 1 <= version <= _MAX_SCHEMA_VERSION:
+    is_number = isinstance(version, int) and not isinstance(version, bool)
+    if not is_number or not 1 <= message.schema_version <= _MAX_SCHEMA_VERSION:
         return f"schema_version is not a number from 1 to {_MAX_SCHEMA_VERSION}"
     try:
         parse_topic(str(message.topic))

@@ -5,7 +5,9 @@
 2. Signing runs in a thread when it is slow enough to be felt by the event loop.
 3. The attempt is in the ledger before the first publish, the receipt after it.
 4. A retry publishes the same bytes under the same id, on whichever connection is current, until
-   the stream has them or ``retry_limit`` has passed: later, receivers would refuse them.
+   the stream has them or ``retry_limit`` has passed since they were sealed, by either clock: later,
+   receivers would refuse them. That is asked before each attempt. Bytes that were never tried in
+   time (the machine slept, the disk was slow) are sealed anew.
 5. What cannot be a message is refused where :meth:`Publisher.publish` is called; whatever goes
    wrong with one message is its caller's and ends nothing else.
 6. Nothing is published that its receivers must refuse: :class:`SenderKeys` is asked at the call and
@@ -19,7 +21,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from securetransport.core.base.entropy import Entropy
@@ -49,21 +51,38 @@ _MAX_GROUP: Final = 64
 _SMOOTHING: Final = 0.1
 _FIRST_RETRY_SECONDS: Final = 0.02
 _LAST_RETRY_SECONDS: Final = 0.5
+_SEALINGS: Final = 3
+"""How often a message is sealed when each time it is too late to publish it."""
 
 _Content = tuple[bytes, MessageHeader]
 Offload = Callable[..., Awaitable[list[bytes]]]
 """Calls a function with arguments, and returns its result; a thread of its own as a rule."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A message as it is published, and until when it may be.
+
+    Attributes:
+        data: Its bytes.
+        until: By the wall clock.
+        until_monotonic: By the monotonic clock; neither may have passed.
+    """
+
+    data: bytes
+    until: datetime
+    until_monotonic: float
+
+
 @dataclass(slots=True)
 class _Waiting:
     message: Outgoing
-    future: asyncio.Future[bytes]
+    future: asyncio.Future[_Sealed]
 
-    def finish(self, data: bytes) -> None:
+    def finish(self, sealed: _Sealed) -> None:
         """Hand the bytes over, if the caller still waits."""
         if not self.future.done():
-            self.future.set_result(data)
+            self.future.set_result(sealed)
 
     def fail(self, error: Exception) -> None:
         """Hand an error over, if the caller still waits."""
@@ -236,15 +255,16 @@ class Publisher:
             self._log.exception("message_not_sealed", kind=type(error).__name__, error=str(error))
             members[0].fail(SecureTransportError("message was not sealed", problem=str(error)))
         else:
-            for waiting, data in zip(members, sealed, strict=True):
-                waiting.finish(data)
+            for waiting, one in zip(members, sealed, strict=True):
+                waiting.finish(one)
 
-    async def _seal(self, topic: Topic, messages: Sequence[Outgoing]) -> list[bytes]:
+    async def _seal(self, topic: Topic, messages: Sequence[Outgoing]) -> list[_Sealed]:
         keys = self._keys.for_topic(topic)
         if keys.is_fallback:
             self._telemetry.fallback.labels(topic).inc(len(messages))
         topic_key, signing_key = keys.topic_key, keys.signing_key
         contents = [(message.payload, self._header(message, keys)) for message in messages]
+        until_monotonic = self._clock.monotonic() + self._retry_limit.total_seconds()
         self._telemetry.batch_size.observe(len(contents))
         started = time.perf_counter()
         if self._seal_seconds >= _SLOW_SECONDS:
@@ -253,7 +273,10 @@ class Publisher:
             sealed = _sealed(contents, topic_key, signing_key, self._entropy)
         spent = time.perf_counter() - started
         self._seal_seconds += _SMOOTHING * (spent - self._seal_seconds)
-        return sealed
+        return [
+            _Sealed(data, header.sent_at + self._retry_limit, until_monotonic)
+            for data, (_, header) in zip(sealed, contents, strict=True)
+        ]
 
     def _header(self, message: Outgoing, keys: SealingKeys) -> MessageHeader:
         self._sequence += 1
@@ -279,10 +302,10 @@ class Publisher:
     async def _send(self, message: Outgoing) -> PublishAck:
         try:
             # The attempt's row and the signature are made at the same time.
-            _, data = await asyncio.gather(
+            _, sealed = await asyncio.gather(
                 self._ledger.attempt(message.message_id, message.topic), self._sealed(message)
             )
-            ack = await self._repeat(message, data)
+            ack = await self._repeat(message, await self._in_time(message, sealed))
         except RejectedMessageError as error:
             self._count_failure(message.topic, error)
             sizes = {"payload_bytes": len(message.payload)}
@@ -303,35 +326,54 @@ class Publisher:
                 result = "held_back"
             case _:
                 result = "refused"
-        self._telemetry.published.labels(topic, result).inc()
+        # Labels are topics of the bundle: a caller may name any number of others.
+        label = topic if self._keys.has_topic(topic) else "other"
+        self._telemetry.published.labels(label, result).inc()
 
-    async def _sealed(self, message: Outgoing) -> bytes:
+    async def _in_time(self, message: Outgoing, sealed: _Sealed) -> _Sealed:
+        """Return the message sealed so that it may still be published, anew if need be (rule 4).
+
+        Raises:
+            TransientError: It was too late each time.
+        """
+        for _ in range(_SEALINGS - 1):
+            if self._seconds_left(sealed) > 0:
+                return sealed
+            self._log.warning("sealed_anew", topic=message.topic)
+            sealed = await self._sealed(message)
+        if self._seconds_left(sealed) > 0:
+            return sealed
+        raise TransientError("not published within the retry limit", topic=message.topic)
+
+    def _seconds_left(self, sealed: _Sealed) -> float:
+        by_wall = (sealed.until - self._clock.now()).total_seconds()
+        return min(by_wall, sealed.until_monotonic - self._clock.monotonic())
+
+    async def _sealed(self, message: Outgoing) -> _Sealed:
         waiting = _Waiting(message, asyncio.get_running_loop().create_future())
         await self._queue.put(waiting)
         return await waiting.future
 
-    async def _repeat(self, message: Outgoing, data: bytes) -> PublishAck:
-        deadline = self._clock.monotonic() + self._retry_limit.total_seconds()
-        pause = _FIRST_RETRY_SECONDS
-        while True:
-            left = deadline - self._clock.monotonic()
+    async def _repeat(self, message: Outgoing, sealed: _Sealed) -> PublishAck:
+        pause, reason = _FIRST_RETRY_SECONDS, ""
+        while (left := self._seconds_left(sealed)) > 0:
             try:
                 return await self._connection().publish_acked(
                     message.topic,
-                    data,
+                    sealed.data,
                     message_id=message.message_id,
                     timeout=min(self._limits.ack_timeout_seconds, max(left, 0.05)),
                 )
             except BusUnavailableError as error:
-                if self._clock.monotonic() + pause >= deadline:
-                    raise BusUnavailableError(
-                        "no receipt within the retry limit",
-                        topic=message.topic,
-                        reason=str(error),
-                    ) from error
+                reason = str(error)
+            if self._seconds_left(sealed) <= pause:
+                break
             self._telemetry.retries.labels(message.topic).inc()
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_RETRY_SECONDS)
+        raise BusUnavailableError(
+            "no receipt within the retry limit", topic=message.topic, reason=reason
+        )
 
 
 def _sealed(

@@ -21,6 +21,7 @@ class FakeLedger(Ledger):
 
     Attributes:
         database: For assertions.
+        delays: How long the next writes take, in seconds; the others take no time.
     """
 
     def __init__(self, clock: Clock, tables: Iterable[LedgerTable] = ()) -> None:
@@ -28,6 +29,7 @@ class FakeLedger(Ledger):
         self.database: sqlite3.Connection = open_ledger(Path(":memory:"), tables)
         self._connection = self.database
         self._clock = clock
+        self.delays: list[float] = []
         self._is_closed = False
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
@@ -41,6 +43,8 @@ class FakeLedger(Ledger):
             self.database.close()
 
     async def _submit(self, work: Work) -> object:
+        if self.delays:
+            await asyncio.sleep(self.delays.pop(0))
         job = Job(work, asyncio.get_running_loop().create_future())
         self._commit([job])
         return await job.future

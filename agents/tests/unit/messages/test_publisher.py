@@ -22,6 +22,7 @@ from securetransport.core.decisions.member.leaf import HeldLeaf
 from securetransport.core.formats.dead_letter import PARKING_ROOM_BYTES
 from securetransport.core.formats.deny_list import DenyList
 from securetransport.testing.bus import ApiError, Leg
+from securetransport.testing.ledger import FakeLedger
 from service_pki import Issuer
 from service_scene import ACL_TEXT, PROFILE, TOPIC
 
@@ -38,6 +39,11 @@ async def bench() -> AsyncIterator[MessageBench]:
 
 def rows(bench: MessageBench, table: str) -> list[tuple[Any, ...]]:
     return bench.sender.ledger.rows(table)  # type: ignore[attr-defined,no-any-return]
+
+
+def delays(bench: MessageBench) -> list[float]:
+    assert isinstance(bench.sender.ledger, FakeLedger)
+    return bench.sender.ledger.delays
 
 
 async def test_receipt_is_returned_and_recorded_after_the_attempt(bench: MessageBench) -> None:
@@ -74,6 +80,39 @@ async def test_retry_uses_the_connection_of_its_moment(bench: MessageBench) -> N
     assert not sending.done()
     bench.sender.connection = held
     assert len(await sending) == 1
+
+
+async def test_message_that_became_too_old_before_its_first_attempt_is_sealed_anew(
+    bench: MessageBench,
+) -> None:
+    delays(bench).append(900.0)
+    await bench.consume()
+    (ack,) = await bench.send()
+    await bench.wait(lambda: len(bench.handled) == 1)
+    assert (ack.is_duplicate, bench.letters()) == (False, [])
+    assert len(rows(bench, "attempts")) == 1
+
+
+async def test_clock_that_was_set_ahead_between_sealing_and_publishing_makes_nobody_late(
+    bench: MessageBench,
+) -> None:
+    """As after a suspend, through which the monotonic clock stands still."""
+    delays(bench).append(1.0)
+    await bench.consume()
+    sending = asyncio.ensure_future(bench.send())
+    await asyncio.sleep(0.5)
+    bench.clock.set_ahead(timedelta(minutes=15))
+    await sending
+    await bench.wait(lambda: len(bench.handled) == 1)
+    assert bench.letters() == []
+
+
+async def test_topics_that_the_bundle_does_not_have_are_one_label(bench: MessageBench) -> None:
+    for number in range(20):
+        with pytest.raises(SecureTransportError):
+            await bench.sender.publisher.publish(f"auth.x{number}", b"x", type="auth.request")
+    assert bench.sender.count(PUBLISHED, topic="other", result="refused") == 20
+    assert bench.sender.count(PUBLISHED, topic="auth.x1", result="refused") == 0
 
 
 async def test_messages_that_come_together_share_a_signature(bench: MessageBench) -> None:
@@ -134,6 +173,7 @@ async def test_drain_waits_for_receipts(bench: MessageBench) -> None:
         {"schema_version": 0},
         {"schema_version": 1_000_000},
         {"schema_version": "1"},
+        {"schema_version": True},
         {"message_id": "not a uuid"},
         {"message_id": 7},
     ],

@@ -46,6 +46,10 @@ class LoopClock:
         """Return seconds since an arbitrary start; never goes back."""
         return self._elapsed()
 
+    def set_ahead(self, by: timedelta) -> None:
+        """Let the wall time jump, as when a machine slept."""
+        self._at += by
+
     def _elapsed(self) -> float:
         try:
             time = asyncio.get_running_loop().time()
