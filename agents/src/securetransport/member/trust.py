@@ -21,6 +21,7 @@ from securetransport.core.trust.bundle import TRUST_BUNDLE, AcceptedTrust
 from securetransport.documents.announced import AnnouncedDocuments, Announcement
 from securetransport.documents.followed import FollowedDocument
 from securetransport.documents.gate import DocumentGate, stored_document
+from securetransport.runtime.demand import Demand
 from securetransport.runtime.logs import get_logger
 
 
@@ -47,7 +48,7 @@ class TrustClient:
         self._clock = gate.clock
         self._repair_every = repair_every
         self._read_at: float | None = None
-        self._is_demanded = False
+        self._demand = Demand()
         self._announced = AnnouncedDocuments(
             announcements, lambda data: self.offer(data, may_lag=True)
         )
@@ -62,12 +63,12 @@ class TrustClient:
 
     def demand(self) -> None:
         """Ask OpenBao in the next round: something newer exists."""
-        self._is_demanded = True
+        self._demand.make()
 
     def is_store_due(self, *, has_bus_told: bool) -> bool:
         """Tell whether OpenBao is asked in this round."""
         since = None if self._read_at is None else self._clock.monotonic() - self._read_at
-        seen = refresh.Observation(has_bus_told, since, self._is_demanded)
+        seen = refresh.Observation(has_bus_told, since, self._demand.is_open)
         return refresh.is_store_due(seen, self._repair_every)
 
     async def refresh_from_store(self) -> None:
@@ -77,7 +78,7 @@ class TrustClient:
             SecretStoreUnavailableError: No node answered.
             RejectedDocumentError: What lies there is refused.
         """
-        began_at, self._is_demanded = self._clock.monotonic(), False
+        began_at, began = self._clock.monotonic(), self._demand.begin()
         try:
             entry = await self._store.kv_get(names.KV_TRUST_BUNDLE)
         except SecretStoreUnavailableError:
@@ -86,6 +87,7 @@ class TrustClient:
         self._read_at = began_at
         if entry is not None:
             self.offer(stored_document(entry, names.KV_TRUST_BUNDLE))
+        self._demand.serve(began)
 
     async def refresh_from_bus(self, connection: Connection) -> bool:
         """Read the newest announcement; returns whether there is one.

@@ -47,12 +47,15 @@ from securetransport.documents.followed import FollowedDocument
 from securetransport.documents.gate import DocumentGate
 from securetransport.messages.directory import LONGEST_WAIT
 from securetransport.messages.telemetry import MessageTelemetry
+from securetransport.runtime.demand import Demand
 from securetransport.runtime.logs import get_logger
 from securetransport.runtime.supervisor import Wakeup
 
 _NONCE_BYTES: Final = 32
 _REQUEST_LIFE: Final = timedelta(minutes=5)
 _REQUEST_SECONDS: Final = 3.0
+_PAUSE_SECONDS: Final = 2.0
+"""After a fetch that failed a notice waits so long for the next one."""
 
 
 class BundleClient:
@@ -92,7 +95,8 @@ class BundleClient:
         self._on_change = on_change
         self._telemetry = telemetry
         self._fetched_at: datetime | None = None
-        self._has_notice = False
+        self._notice = Demand()
+        self._failed_at = float("-inf")
         self._lock = asyncio.Lock()
         self._document = FollowedDocument(gate, SERVICE_BUNDLE, self._service)
         self._log = get_logger(kind=SERVICE_BUNDLE.kind.value)
@@ -136,7 +140,7 @@ class BundleClient:
 
     def demand(self) -> None:
         """Fetch in the next round: a message named a key or rule that is not held."""
-        self._has_notice = True
+        self._notice.make()
         self.wakeup.wake()
 
     async def reconcile(self) -> None:
@@ -155,18 +159,25 @@ class BundleClient:
         return rules.Observation(
             now=now,
             fetched_at=self._fetched_at,
-            has_notice=self._has_notice,
+            has_notice=self._notice.is_open and self._is_rested(),
             misses_next=self._misses_next(now),
             share=self._share,
         )
 
+    def _is_rested(self) -> bool:
+        return self._clock.monotonic() - self._failed_at >= _PAUSE_SECONDS
+
     async def refresh(self, reason: str) -> None:
         """Fetch the bundle now; see :meth:`reconcile`. One fetch at a time."""
         async with self._lock:
-            await self._refresh(reason)
+            try:
+                await self._refresh(reason)
+            except SecureTransportError:
+                self._failed_at = self._clock.monotonic()
+                raise
 
     async def _refresh(self, reason: str) -> None:
-        self._has_notice = False
+        began = self._notice.begin()
         try:
             data, source = await self._ask(), "authority"
         except (TransientError, RejectedDocumentError, UnknownKeyError) as error:
@@ -176,6 +187,7 @@ class BundleClient:
         is_new = self._document.offer(data)
         self._telemetry.bundles.labels(source, "done").inc()
         self._fetched_at = self._clock.now()
+        self._notice.serve(began)
         bundle = self.bundle
         if not is_new or bundle is None:
             return

@@ -43,6 +43,7 @@ from securetransport.core.trust.keyring import VerifyKeyring
 from securetransport.documents.announced import AnnouncedDocuments, Announcement
 from securetransport.documents.followed import FollowedDocument
 from securetransport.documents.gate import DocumentGate, stored_document
+from securetransport.runtime.demand import Demand
 from securetransport.runtime.logs import get_logger
 
 # A proof belongs to the tree of its moment, and an epoch's tree grows with each enrolment.
@@ -107,7 +108,7 @@ class DirectoryClient:
             (Announcement(names.SUBJECT_DENY_LIST_NOTICE, names.STREAM_CA_CLIENT),),
             lambda data: self._announced(self._deny, data),
         )
-        self._is_demanded = False
+        self._demand = Demand()
         self.verify_keys = VerifyKeyring()
         self.read_at: float | None = None
 
@@ -133,7 +134,7 @@ class DirectoryClient:
 
     def demand(self) -> None:
         """Ask OpenBao in the next round: something newer exists."""
-        self._is_demanded = True
+        self._demand.make()
 
     async def reconcile(self) -> None:
         """Read what changed, pull the keys that are few, forget those that are over.
@@ -143,7 +144,7 @@ class DirectoryClient:
             RejectedDocumentError: A document is refused; the one in force stays.
         """
         since = None if self.read_at is None else self._gate.clock.monotonic() - self.read_at
-        seen = Observation(await self._has_bus_told(), since, self._is_demanded)
+        seen = Observation(await self._has_bus_told(), since, self._demand.is_open)
         if is_store_due(seen, self._repair_every):
             await self.refresh()
         await self._prefetch()
@@ -158,7 +159,7 @@ class DirectoryClient:
             RejectedDocumentError: A document is refused; the one in force stays.
         """
         refused: RejectedDocumentError | None = None
-        is_changed, self._is_demanded = False, False
+        is_changed, began = False, self._demand.begin()
         began_at = self._gate.clock.monotonic()
         for path, document in self._followed.items():
             try:
@@ -167,6 +168,7 @@ class DirectoryClient:
                 refused = error
         if refused is None:
             self.read_at = began_at
+            self._demand.serve(began)
         if is_changed:
             self._on_change()
         if refused is not None:

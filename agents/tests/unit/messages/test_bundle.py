@@ -7,6 +7,7 @@ import base64
 import json
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -191,6 +192,22 @@ async def test_notice_of_a_newer_version_wakes_the_refresh(bench: MessageBench) 
     await admin.publish(subject, json.dumps({"version": version}).encode())
     assert await bundle.wakeup.wait(0.5)
     before = bundle.version
+    await bundle.reconcile()
+    assert bundle.version != before
+
+
+async def test_notice_is_kept_until_a_fetch_has_succeeded(bench: MessageBench) -> None:
+    bundle, store = bench.sender.bundle, bench.authority.store
+    await bench.authority.publish_bundles()
+    before = bundle.version
+    store.is_available = False
+    bundle.demand()
+    for _ in range(10):
+        with suppress(SecretStoreUnavailableError):
+            await bundle.reconcile()
+        await asyncio.sleep(0.5)
+    store.is_available = True
+    await asyncio.sleep(2)
     await bundle.reconcile()
     assert bundle.version != before
 
