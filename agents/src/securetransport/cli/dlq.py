@@ -41,6 +41,7 @@ ConfigOption = Annotated[
 Ids = Annotated[list[str], typer.Argument(help="As list prints them.", show_default=False)]
 _Work = Callable[[Connection, DenyList], Awaitable[None]]
 _PRIVATE = 0o600
+_UNREADABLE = "unreadable"
 
 
 @app.command("list")
@@ -56,7 +57,9 @@ def print_list(
     async def work(bus: Connection, _deny: DenyList) -> None:
         count = 0
         async for letter in letters.every_letter(bus):
-            if code not in {"", letter.notes.code} or signer not in {"", letter.notes.signer}:
+            notes = letter.notes
+            of = (notes.code, notes.signer) if notes is not None else (_UNREADABLE, "")
+            if code not in {"", of[0]} or signer not in {"", of[1]}:
                 continue
             _say(json.dumps(_facts(letter)) if as_json else _line(letter))
             count += 1
@@ -144,9 +147,11 @@ def _run(config: Path, work: _Work) -> None:
 
 def _facts(letter: Letter) -> dict[str, str | int]:
     notes = letter.notes
+    own: dict[str, str | int] = {"id": letter.name, "parked_at": letter.parked_at.isoformat()}
+    if notes is None:
+        return {**own, "code": _UNREADABLE, "bytes": len(letter.data)}
     return {
-        "id": letter.name,
-        "parked_at": letter.parked_at.isoformat(),
+        **own,
         "code": notes.code,
         "reason": notes.reason,
         "signer": notes.signer,
@@ -162,11 +167,13 @@ def _facts(letter: Letter) -> dict[str, str | int]:
 
 
 def _line(letter: Letter) -> str:
-    notes = letter.notes
+    notes, size = letter.notes, len(letter.data)
     at = letter.parked_at.strftime("%Y-%m-%d %H:%M:%S")
+    if notes is None:
+        return f"{letter.name:<9} {at}  {_UNREADABLE:<12} headers cannot be read, {size} bytes"
     return (
         f"{letter.name:<9} {at}  {notes.code:<12} {notes.signer:<20} "
-        f"{notes.subject} for {notes.durable}, {len(letter.data)} bytes"
+        f"{notes.subject} for {notes.durable}, {size} bytes"
     )
 
 

@@ -6,6 +6,8 @@ Rules:
 2. Given out again are the stored bytes with the stored statement, so the receivers judge them by
    everything but their age. What was revoked is not given out at all.
 3. What is given out or dropped is written down first; without that nothing is done.
+4. A letter whose headers cannot be read is listed as that, and can be dropped: whoever may park can
+   store one, and it must not hide the others.
 
 Source: docs/wire-format.md, "Dead letters"; docs/runbooks/dead-letters.md.
 """
@@ -16,6 +18,7 @@ import base64
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -47,14 +50,14 @@ class Letter:
         stream: Which stream of dead letters.
         sequence: Its number there.
         parked_at: When it was stored there.
-        notes: Its headers; not verified.
+        notes: Its headers; not verified. ``None`` when they cannot be read.
         data: The bytes of the message.
     """
 
     stream: str
     sequence: int
     parked_at: datetime
-    notes: LetterHeaders
+    notes: LetterHeaders | None
     data: bytes
 
     @property
@@ -62,6 +65,18 @@ class Letter:
         """How a person names it: ``12``, or ``large-12``."""
         prefix = _LARGE if self.stream == names.STREAM_LARGE_LETTERS else ""
         return f"{prefix}{self.sequence}"
+
+    def readable(self) -> LetterHeaders:
+        """Return its headers.
+
+        Raises:
+            MalformedMessageError: They cannot be read.
+        """
+        if self.notes is None:
+            raise MalformedMessageError(
+                "its headers cannot be read, so it can only be dropped", letter=self.name
+            )
+        return self.notes
 
     def header(self) -> MessageHeader:
         """Return the message's own header; its signature is not verified.
@@ -116,7 +131,9 @@ async def _next(bus: Connection, stream: str, sequence: int) -> Letter | None:
     found = await stored_after(bus, stream, sequence)
     if found is None:
         return None
-    notes = read_headers(found.headers)
+    notes: LetterHeaders | None = None
+    with suppress(MalformedMessageError):
+        notes = read_headers(found.headers)
     return Letter(stream, found.sequence, found.stored_at, notes, found.data)
 
 
@@ -126,7 +143,7 @@ def check_replay(letter: Letter, deny: DenyList) -> dict[str, str]:
     Raises:
         SecureTransportError: It cannot or must not be given out again; the text says why.
     """
-    header, notes = letter.header(), letter.notes
+    notes, header = letter.readable(), letter.header()
     if header.signer in deny.services or header.key_id in deny.key_ids:
         raise NotPermittedError(
             "its signer was revoked, so it is not given out again",
@@ -141,17 +158,17 @@ def check_replay(letter: Letter, deny: DenyList) -> dict[str, str]:
     return {
         "signing key": f"{header.key_id} of {header.instance}",
         "topic key": f"{header.topic} epoch {header.key_epoch} generation {header.generation}",
-        "statement": _stated_by(letter),
+        "statement": _stated_by(letter.name, notes.statement),
         "judged at": notes.stored_at.isoformat(),
     }
 
 
-def _stated_by(letter: Letter) -> str:
+def _stated_by(name: str, statement: str) -> str:
     try:
-        document = documents.decode(base64.b64decode(letter.notes.statement, validate=True))
+        document = documents.decode(base64.b64decode(statement, validate=True))
     except (ValueError, RejectedDocumentError) as error:
         raise SecureTransportError(
-            "it has no statement, so its receivers would refuse it", letter=letter.name
+            "it has no statement, so its receivers would refuse it", letter=name
         ) from error
     return f"{document.key_id} of {document.signer}"
 
@@ -160,14 +177,16 @@ async def give_out(bus: Connection, letter: Letter) -> bool:
     """Publish a letter's bytes on their topic again; tells whether that is new to the stream.
 
     Raises:
+        MalformedMessageError: Its headers cannot be read.
         BusUnavailableError: The stream did not take it.
         PermissionDeniedError: The servers do not allow it.
     """
+    notes = letter.readable()
     ack = await bus.publish_acked(
-        letter.notes.subject,
+        notes.subject,
         letter.data,
         message_id=f"replay-{letter.stream}-{letter.sequence}",
-        headers=letter.notes.to_headers(),
+        headers=notes.to_headers(),
     )
     return not ack.is_duplicate
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from message_bench import MessageBench
+from message_bench import DURABLE, STREAM, MessageBench
 from securetransport.cli.letters import (
     Letter,
     check_replay,
@@ -65,7 +65,7 @@ async def test_every_letter_is_listed_with_why_and_of_whom(
 ) -> None:
     found = await parked(bench, admin, 1, 40_000, 1)
     assert [letter.name for letter in found] == ["1", "2", "large-1"]
-    assert {(letter.notes.code, letter.notes.signer) for letter in found} == {
+    assert {(letter.readable().code, letter.readable().signer) for letter in found} == {
         ("schema", "gatekeeper")
     }
     assert found[0].header().signer == "gatekeeper"
@@ -108,9 +108,28 @@ async def test_junk_is_shown_and_not_given_out(bench: MessageBench, admin: Conne
     assert bench.sender.connection is not None
     await bench.sender.connection.publish_acked(TOPIC, b"junk", message_id="x")
     (letter,) = await parked(bench, admin)
-    assert letter.notes.code == "parse"
+    assert letter.readable().code == "parse"
     with pytest.raises(MalformedMessageError):
         check_replay(letter, DenyList())
+
+
+async def test_letter_whose_headers_cannot_be_read_hides_no_other_and_can_be_dropped(
+    bench: MessageBench, admin: Connection
+) -> None:
+    await parked(bench, admin, 1)
+    assert bench.reader.connection is not None
+    subject = f"dlq.{STREAM}.{DURABLE}.gatekeeper"
+    await bench.reader.connection.publish_acked(subject, b"junk", message_id="junk")
+    first, junk, last = await parked(bench, admin, 1)
+    assert (junk.name, junk.notes) == ("2", None)
+    assert None not in {first.notes, last.notes}
+    for refused in (lambda: check_replay(junk, DenyList()), junk.header):
+        with pytest.raises(MalformedMessageError):
+            refused()
+    with pytest.raises(MalformedMessageError, match="can only be dropped"):
+        await give_out(admin, junk)
+    await drop(admin, await one_letter(admin, "2"))
+    assert await listed(admin) == [first, last]
 
 
 async def test_dropped_letter_is_gone_and_makes_room(
