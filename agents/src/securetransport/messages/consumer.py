@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from securetransport.core.base.errors import (
@@ -54,8 +53,9 @@ from securetransport.core.trust.opening import (
     refusal_code,
     signer_of,
 )
-from securetransport.messages.keys import ReceiverKeys, may_be_stale
+from securetransport.messages.keys import ReceiverKeys, Source, may_be_stale
 from securetransport.messages.parking import Parking
+from securetransport.messages.progress import Progress
 from securetransport.messages.replay import received_from
 from securetransport.messages.settings import MessagesSection
 from securetransport.messages.telemetry import MessageTelemetry
@@ -67,8 +67,6 @@ _RETRY_SECONDS: Final = 0.5
 _NOT_HANDLED: Final = "not_handled"
 """Reason of what no handler settled, beside those of refusals."""
 _IS_CURRENT: Final = "is_current"
-PROGRESS_SECONDS: Final = 2.0
-"""Well within the shortest ack wait of a durable (``core.acl.compile.streams.ACK_WAIT``)."""
 
 
 class Delivery:
@@ -86,19 +84,6 @@ class Delivery:
         self.message = message
         self.sequence = sequence
         self.deliveries = deliveries
-
-
-@dataclass(slots=True, eq=False)
-class _Running:
-    """A message whose handler runs.
-
-    Attributes:
-        message: It.
-        reported_at: When the server was last told so, by the loop's clock.
-    """
-
-    message: Message
-    reported_at: float
 
 
 Handler = Callable[[Delivery], Awaitable[None]]
@@ -143,11 +128,11 @@ class Consumer:
         self._telemetry = telemetry
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.max_in_flight)
-        self._running: set[_Running] = set()
+        self._progress = Progress()
         self._wakeup = Wakeup()
         self._wanted: Connection | None = None
         self._active: PullSubscription | None = None
-        self._pulled_from: Connection | None = None
+        self._pulled: tuple[Connection, Source] | None = None
         self._loop: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
         self._is_stopping = False
@@ -165,8 +150,9 @@ class Consumer:
         await self._moved.wait()
 
     def not_ready_reasons(self) -> list[str]:
-        """Return why no message can come, once it was tried."""
-        problem = self._active.problem if self._active is not None else self._problem
+        """Return why no message can come, once it was tried; the last move first."""
+        pulled = self._active.problem if self._active is not None else None
+        problem = self._problem or pulled
         return [f"cannot pull {self._topic}: {problem}"] if problem else []
 
     async def stop(self) -> None:
@@ -181,7 +167,7 @@ class Consumer:
         """Keep one pull going on the wanted connection, for ever."""
         # Pulls and handlers end within this group, so an error in one is nobody's secret.
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._report_progress())
+            group.create_task(self._progress.run())
             while True:
                 await self._wakeup.wait(_RETRY_SECONDS)
                 wanted = self._wanted
@@ -189,36 +175,57 @@ class Consumer:
                     continue
                 if self._active is None and not self._may_start():
                     continue
+                source = self._source()
                 is_running = self._loop is not None and not self._loop.done()
-                if not is_running or (self._active is not None and self._pulls_elsewhere(wanted)):
-                    await self._move(group, wanted)
+                if source is None:
+                    await self._end()
+                elif not is_running or self._pulled != (wanted, source):
+                    await self._move(group, wanted, source)
 
     # --- pulling -----------------------------------------------------------------------------
 
-    def _pulls_elsewhere(self, wanted: Connection) -> bool:
-        return self._active is not None and self._pulled_from is not wanted
+    def _source(self) -> Source | None:
+        """Return where the bundle in force says that messages are; ``None`` when it does not."""
+        try:
+            return self._keys.source(self._topic, self._service)
+        except UnknownKeyError:
+            return None  # no bundle yet: a later round asks again
+        except NotPermittedError as error:
+            self._cannot(error)
+            return None
 
-    async def _move(self, group: asyncio.TaskGroup, connection: Connection) -> None:
+    def _cannot(self, error: SecureTransportError) -> None:
+        if error.message != self._problem:
+            self._log.warning("cannot_consume", kind=type(error).__name__, error=str(error))
+        self._problem = error.message
+
+    async def _move(self, group: asyncio.TaskGroup, connection: Connection, source: Source) -> None:
         old, old_loop = self._active, self._loop
         try:
-            source = self._keys.source(self._topic, self._service)
             pull = await connection.pull(
                 source.stream,
                 source.durable,
                 batch=self._limits.max_in_flight // 2 or 1,
                 expires_seconds=_PULL_SECONDS,
             )
-        except (UnknownKeyError, BusUnavailableError):
-            return  # no bundle yet, or the connection just broke: the next round tries again
+        except BusUnavailableError:
+            return  # the connection just broke: the next round tries again
         except SecureTransportError as error:
-            self._log.warning("cannot_consume", kind=type(error).__name__, error=str(error))
-            self._problem = error.message
+            self._cannot(error)
             return
-        self._active, self._pulled_from = pull, connection
+        self._active, self._pulled, self._problem = pull, (connection, source), None
         self._loop = group.create_task(self._consume(group, pull, connection))
-        if old is not None and old_loop is not None:
+        await self._finish(old, old_loop)
+
+    async def _end(self) -> None:
+        """Pull nothing: the right to it was taken away."""
+        old, self._active, self._pulled = self._active, None, None
+        await self._finish(old, self._loop)
+
+    async def _finish(self, old: PullSubscription | None, loop: asyncio.Task[None] | None) -> None:
+        if old is not None and loop is not None:
             old.stop()
-            await asyncio.wait({old_loop})
+            await asyncio.wait({loop})
         self._moved.set()
 
     async def _consume(
@@ -285,32 +292,15 @@ class Consumer:
             SecureTransportError: It took longer and was stopped.
             Exception: Whatever the handler raises.
         """
-        running = _Running(message, asyncio.get_running_loop().time())
-        self._running.add(running)
         seconds = self._limits.handler_seconds
         try:
             async with asyncio.timeout(seconds) as deadline:
-                await self._handlers[topic](delivery)
+                with self._progress.of(message):
+                    await self._handlers[topic](delivery)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
             raise SecureTransportError("handler took too long", seconds=seconds) from error
-        finally:
-            self._running.discard(running)
-
-    async def _report_progress(self) -> None:
-        """Ask for more time for what is still being handled, for ever."""
-        time = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(PROGRESS_SECONDS / 2)
-            for running in tuple(self._running):
-                if time() - running.reported_at < PROGRESS_SECONDS:
-                    continue
-                running.reported_at = time()
-                try:
-                    await running.message.in_progress()
-                except BusUnavailableError:
-                    continue  # it may be delivered again; its effect happens once
 
     def _label(self, message: Message) -> Topic:
         """Return the message's topic if it is one of ours, so that labels stay few."""

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 import pytest
 
 from message_bench import DURABLE, HANDLED, REFUSED, STREAM, MessageBench
-from securetransport.core.acl import compile_consumers, load_acl
+from securetransport.core.acl import compile_broker, compile_consumers, load_acl
 from securetransport.core.acl.compile.streams import ACK_WAIT
 from securetransport.core.base.errors import MalformedMessageError, TransientError
 from securetransport.core.base.names import KV_DIRECTORY, ServiceId
 from securetransport.core.formats.deny_list import DenyList
-from securetransport.messages.consumer import PROGRESS_SECONDS, Delivery
+from securetransport.messages.consumer import Delivery
+from securetransport.messages.progress import PROGRESS_SECONDS
 from securetransport.messages.settings import MessagesSection
 from securetransport.testing.bus import ApiError, Leg
 from service_scene import ACL_TEXT, TOPIC
@@ -424,3 +425,43 @@ async def test_durable_that_is_gone_is_a_reason_not_to_be_ready_until_it_is_back
     await asyncio.sleep(5)
     assert bench.consumer.not_ready_reasons() == []
     assert len(bench.handled) == 2
+
+
+async def test_durable_with_another_name_is_pulled_on_the_connection_that_there_is(
+    bench: MessageBench,
+) -> None:
+    """A changed ACL: the servers take over the new rights, and no connection changes for it."""
+    await bench.consume()
+    await bench.send()
+    await bench.wait(lambda: len(bench.handled) == 1)
+    text = ACL_TEXT.replace(f"durable: {DURABLE}}}", f"durable: {DURABLE}-2}}")
+    acl = bench.authority.acl = load_acl(text)
+    bench.bus.streams[STREAM].durables.pop(DURABLE).close()
+    for body in compile_consumers(acl, replicas=1):
+        bench.bus.add_durable(body["stream_name"], body["config"])
+    user = next(user for user in compile_broker(acl).users if user.service == DURABLE)
+    assert bench.consumer is not None
+    bench.reader.connection = await bench.bus.join(DURABLE, user=user)
+    await bench.consumer.follow(bench.reader.connection)
+    await bench.authority.publish()
+    for party in (bench.reader, bench.sender):
+        await party.learn()
+    await bench.send()
+    await bench.wait(lambda: len(bench.handled) == 2, seconds=30)
+    assert bench.consumer.not_ready_reasons() == []
+
+
+async def test_right_that_was_taken_away_is_what_is_said(bench: MessageBench) -> None:
+    await bench.consume()
+    await bench.send()
+    await bench.wait(lambda: len(bench.handled) == 1)
+    consumes = f"consumes: [{{topic: auth.requests, durable: {DURABLE}}}]"
+    bench.authority.acl = load_acl(ACL_TEXT.replace(consumes, "produces: [auth.requests]"))
+    await bench.authority.publish()
+    await bench.reader.learn()
+    await asyncio.sleep(2)
+    assert bench.consumer is not None
+    reason = f"cannot pull {TOPIC}: this service may not consume the topic"
+    assert bench.consumer.not_ready_reasons() == [reason]
+    async with asyncio.timeout(5):
+        await bench.consumer.follow(await bench.bus.join(DURABLE))
