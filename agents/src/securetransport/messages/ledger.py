@@ -18,6 +18,7 @@ may be missing, but nothing is corrupt. Times are seconds since 1970 by the wall
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import sqlite3
 import threading
@@ -59,6 +60,7 @@ _BUSY_SECONDS: Final = 10.0
 """How long one process waits for another that writes the same file."""
 _APPEND_ONLY: Final = ("attempts", "acks", "seen", "effects")
 _MAX_GROUP: Final = 256
+_PRIVATE: Final = 0o600
 
 Work = Callable[[sqlite3.Connection], Any]
 
@@ -139,6 +141,23 @@ def open_ledger(path: Path, tables: Iterable[LedgerTable] = ()) -> sqlite3.Conne
     return connection
 
 
+def _make_private(path: Path) -> None:
+    """Make the file, or take rights from it; SQLite gives its companions the rights of the file.
+
+    Raises:
+        SecureTransportError: It cannot be made, or is another user's.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE))
+        for each in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+            if each.exists():
+                each.chmod(_PRIVATE)
+    except OSError as error:
+        raise SecureTransportError(
+            "cannot open the ledger", path=str(path), reason=error.strerror
+        ) from error
+
+
 class Ledger:
     """Writes the ledger from one thread of its own.
 
@@ -149,8 +168,8 @@ class Ledger:
     """
 
     def __init__(self, path: Path, clock: Clock, tables: Iterable[LedgerTable] = ()) -> None:
+        _make_private(path)
         self._connection = open_ledger(path, tables)
-        path.chmod(0o600)
         self._clock = clock
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)

@@ -217,3 +217,20 @@ def test_two_replicas_with_one_ledger_have_each_effect_once_whoever_is_killed(
     db.close()
     assert sum(by.values()) == 200
     assert [int(firsts[1]), int(firsts[2])] == [by.get("second", 0), by.get("third", 0)]
+
+
+async def test_every_file_is_its_owners_only(tmp_path: Path) -> None:
+    """Results of effects may be payloads; those of an earlier version get the rights as well."""
+    path = tmp_path / "ledger.db"
+    for _ in range(2):
+        ledger = Ledger(path, SystemClock())
+        await ledger.attempt("a", "topic")
+        files = [path.with_name(path.name + end) for end in ("", "-wal", "-shm")]
+        assert {each.stat().st_mode & 0o777 for each in files} == {0o600}
+        await ledger.close()
+        path.chmod(0o644)
+
+
+async def test_ledger_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SecureTransportError, match="cannot open the ledger"):
+        Ledger(tmp_path / "missing" / "ledger.db", SystemClock())
