@@ -5,6 +5,9 @@
 2. Its version is on the disk before it takes effect, so a restart does not forget it. A document
    that is kept lies there too, so a restart does not need OpenBao.
 3. A document that vanishes from where it was read changes nothing.
+4. The deny list is the other way round: it takes effect at once, and a disk that does not take its
+   version is told and tried again. Until then a restart may take an older one; a full disk must not
+   keep a denial from coming into force.
 
 Writing is short and rare (a document changes once per epoch), so it is done in the caller's turn:
 whoever offers at the same time finds either the old document in force or the new one on the disk.
@@ -15,8 +18,8 @@ from __future__ import annotations
 import hashlib
 from typing import Generic, TypeVar
 
-from securetransport.core.base.errors import RejectedDocumentError
-from securetransport.core.formats.body import Document
+from securetransport.core.base.errors import RejectedDocumentError, SecureTransportError
+from securetransport.core.formats.body import Document, Version
 from securetransport.core.trust.documents import Accepted, DocumentType
 from securetransport.documents.gate import DocumentGate
 from securetransport.runtime.logs import get_logger
@@ -32,18 +35,27 @@ class FollowedDocument(Generic[D]):
         wanted: Its kind and body.
         audience: For whom it must be.
         is_kept: Whether its content is to be at hand after a restart.
+        is_urgent: Whether it takes effect before its version is on the disk (rule 4).
 
     Attributes:
         current: The one in force; ``None`` before the first.
     """
 
     def __init__(
-        self, gate: DocumentGate, wanted: DocumentType[D], audience: str, *, is_kept: bool = False
+        self,
+        gate: DocumentGate,
+        wanted: DocumentType[D],
+        audience: str,
+        *,
+        is_kept: bool = False,
+        is_urgent: bool = False,
     ) -> None:
         self._gate = gate
         self._wanted = wanted
         self._audience = audience
         self._is_kept = is_kept
+        self._is_urgent = is_urgent
+        self._is_unwritten = False
         self._log = get_logger(kind=wanted.kind.value)
         self._seen = b""
         self._refused = ""
@@ -69,7 +81,8 @@ class FollowedDocument(Generic[D]):
 
         Raises:
             RejectedDocumentError: They are refused; the one in force stays.
-            SecureTransportError: The disk did not take it; the one in force stays.
+            SecureTransportError: The disk did not take it; the one in force stays. Never for an
+                urgent one.
         """
         if data == self._seen:
             return False
@@ -82,15 +95,32 @@ class FollowedDocument(Generic[D]):
             raise
         held = self.current
         is_newer = held is None or found.version > held.version
-        if is_newer:
-            content = data if self._is_kept else None
-            self._gate.versions.accept(self._wanted.kind, found.version, content)
+        if self._is_urgent and is_newer:
             self.current = found
-        self._seen, self._refused = data, ""
+        if is_newer or self._is_unwritten:
+            self._write(found.version, data)
+        self.current = found if is_newer else held
+        if not self._is_unwritten:
+            self._seen = data
+        self._refused = ""
         return is_newer
+
+    def _write(self, version: Version, data: bytes) -> None:
+        content = data if self._is_kept else None
+        try:
+            self._gate.versions.accept(self._wanted.kind, version, content)
+            self._is_unwritten = False
+        except SecureTransportError as error:
+            if not self._is_urgent:
+                raise
+            if not self._is_unwritten:
+                self._log.error("version_not_written", version=str(version), error=str(error))
+            self._is_unwritten = True
 
     def _judge(self, data: bytes) -> Accepted[D]:
         newest = self._gate.versions.newest(self._wanted.kind)
+        if self.current is not None and (newest is None or newest < self.current.version):
+            newest = self.current.version  # in force, and not on the disk yet
         return self._gate.judge(data, self._wanted, self._audience, newest)
 
     def _note_refusal(self, data: bytes, error: RejectedDocumentError) -> None:

@@ -95,7 +95,7 @@ class DirectoryClient:
         self._pulling: dict[KeyId, asyncio.Lock] = {}
         self._log = get_logger(kind=DocumentKind.DIRECTORY.value)
         self._directory = FollowedDocument(gate, DIRECTORY, EVERYBODY)
-        self._deny = FollowedDocument(gate, DENY_LIST, EVERYBODY)
+        self._deny = FollowedDocument(gate, DENY_LIST, EVERYBODY, is_urgent=True)
         self._followed: dict[str, FollowedDocument[Any]] = {
             names.KV_DENY_LIST: self._deny,
             names.KV_DIRECTORY: self._directory,

@@ -140,11 +140,39 @@ class DocumentStore:
             ConflictError: Another instance published in between; look again.
         """
         held = await self._read_own(path)
+        return await self.renew(path, kind, body, lifetime, held, audience=audience)
+
+    async def renew(  # noqa: PLR0913  # one argument per field of the document
+        self,
+        path: str,
+        kind: DocumentKind,
+        body: Document,
+        lifetime: timedelta,
+        held: StoredDocument | None,
+        *,
+        audience: str = documents.EVERYBODY,
+        after: Version | None = None,
+    ) -> StoredDocument:
+        """Publish like :meth:`publish` in the place of what was read there before.
+
+        Args:
+            path: Where.
+            kind: Of the document.
+            body: What it says.
+            lifetime: How long it is accepted.
+            held: What was read there; ``None`` when nothing lies there.
+            audience: For whom it is.
+            after: A version that was seen; the new one is above it, too.
+
+        Raises:
+            ConflictError: Something else lies there by now, or what lay there was deleted.
+        """
         wanted = body.to_bytes()
         now = self._clock.now()
         if held and held.document.body == wanted and not _is_old(held.document, now, lifetime):
             return held
-        version = held.document.version.next() if held else Version(counter=1)
+        seen = [each for each in (held.document.version if held else None, after) if each]
+        version = max(seen).next() if seen else Version(counter=1)
         document = await self._signer.sign(kind, audience, version, wanted, lifetime)
         data = documents.encode(document)
         value = {"document": base64.b64encode(data).decode("ascii")}

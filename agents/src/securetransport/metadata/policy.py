@@ -36,6 +36,7 @@ class PolicyKeeper:
         self._administrators = administrators
         self._authority = authority
         self._denied_version: Version | None = None
+        self._verified = b""
         self._version: Version | None = None
         self._refused: Version | None = None
         self._log = get_logger(kind="policy")
@@ -63,9 +64,10 @@ class PolicyKeeper:
             SecureTransportError: The deny list cannot be read; the policy in force stays.
         """
         await self._read_acl()
-        await self._read_deny_list()
+        stored = await self._read_deny_list()
         if self.compiled is None or not may_write:
             return
+        await self._renew_deny_list(stored)
         self.published = await self._document_store.publish(
             names.KV_BROKER_POLICY,
             DocumentKind.BROKER_POLICY,
@@ -107,15 +109,40 @@ class PolicyKeeper:
         except (ValueError, RecursionError, SecureTransportError) as err:
             raise RejectedDocumentError("the signed ACL is invalid", problem=str(err)) from err
 
-    async def _read_deny_list(self) -> None:
+    async def _renew_deny_list(self, stored: StoredDocument | None) -> None:
+        """Sign an empty deny list where none was ever, and anew what gets old, as it is.
+
+        Members are not ready without a valid one. It replaces exactly what was verified in this
+        round; a refused or damaged one does not come as far as here.
+
+        Raises:
+            ConflictError: Another one lies there by now, or it was deleted; nothing is written.
+        """
+        self.denials = await self._document_store.renew(
+            names.KV_DENY_LIST,
+            DocumentKind.DENY_LIST,
+            self.deny,
+            self._profile.key_validity,
+            stored,
+            after=self._denied_version,
+        )
+        self._denied_version = self.denials.document.version
+
+    async def _read_deny_list(self) -> StoredDocument | None:
         """Take over a newer deny list; one that vanished, expired or is older denies as before.
+
+        Returns:
+            What lies there, verified; ``None`` when nothing does.
 
         Raises:
             SecureTransportError: The stored one is not the authority's; the last one stays.
         """
-        stored = await self._document_store.read(names.KV_DENY_LIST)
-        if stored is None or stored.document.version == self._denied_version:
-            return
+        try:
+            stored = await self._document_store.read(names.KV_DENY_LIST)
+        except (RejectedDocumentError, MalformedMessageError) as err:
+            raise SecureTransportError("the deny list is damaged", path=names.KV_DENY_LIST) from err
+        if stored is None or stored.data == self._verified:
+            return stored
         document = stored.document
         try:
             body = documents.verify_document(
@@ -136,5 +163,7 @@ class PolicyKeeper:
                 "the deny list is refused", path=names.KV_DENY_LIST, reason=str(err)
             ) from err
         self._denied_version, self.denials = document.version, stored
+        self._verified = stored.data
         if self.compiled is not None:
             self.compiled = compile_acl(self.compiled.acl, self._profile, deny=self.deny)
+        return stored

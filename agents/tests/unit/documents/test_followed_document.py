@@ -242,3 +242,20 @@ def test_versions_of_other_kinds_survive_a_new_one() -> None:
     stored = json.loads(process.files.read(HOME / FILE_NAME) or b"")
     assert stored["directory"] == {"incarnation": 0, "counter": 3}
     assert stored[KIND.value] == {"incarnation": 0, "counter": 1}
+
+
+def test_an_urgent_document_takes_effect_on_a_full_disk_and_is_written_later() -> None:
+    """A full disk kept a new deny list from coming into force."""
+    process = Process()
+    urgent = FollowedDocument(process.gate, BROKER_POLICY, documents.EVERYBODY, is_urgent=True)
+    urgent.offer(process.document(1))
+    old, new = process.document(1), process.document(2, digest="b")
+    process.files.is_full = True
+    assert urgent.offer(new)
+    assert urgent.current is not None
+    assert urgent.current.body.acl_digest == "b"
+    assert not urgent.offer(new), "told once"
+    assert refusal(urgent, old) == "rollback"
+    process.files.is_full = False
+    assert not urgent.offer(new)
+    assert process.again().gate.versions.newest(KIND) == Version(counter=2)

@@ -11,7 +11,7 @@ from authority_desk import PROFILE, Desk
 
 from securetransport.core.acl import Acl, load_acl
 from securetransport.core.base import names
-from securetransport.core.base.errors import SecureTransportError
+from securetransport.core.base.errors import ConflictError, SecureTransportError
 from securetransport.core.base.names import ServiceId
 from securetransport.core.crypto.signing import SigningKey, generate_signing_key
 from securetransport.core.formats import documents
@@ -227,3 +227,71 @@ async def test_an_unsigned_deny_list_is_refused(desk: Desk, keeper: PolicyKeeper
     with pytest.raises(SecureTransportError, match="refused"):
         await keeper.round(may_write=False)
     assert GATEKEEPER in keeper.deny.services
+
+
+async def stored_list(desk: Desk) -> documents.SignedDocument:
+    found = await desk.documents.read(names.KV_DENY_LIST)
+    assert found is not None
+    return found.document
+
+
+async def test_the_authority_publishes_an_empty_deny_list_and_signs_it_anew_in_time(
+    desk: Desk, administrator: Administrator, keeper: PolicyKeeper
+) -> None:
+    await administrator.write(acl())
+    await keeper.round(may_write=False)
+    assert await desk.documents.read(names.KV_DENY_LIST) is None, "a standby writes nothing"
+    await keeper.round(may_write=True)
+    first = await stored_list(desk)
+    assert DenyList.from_bytes(first.body) == DenyList()
+    assert keeper.denials is not None
+    desk.clock.advance(PROFILE.key_validity / 2 - timedelta(seconds=1))
+    await keeper.round(may_write=True)
+    assert await stored_list(desk) == first
+    desk.clock.advance(1)
+    await keeper.round(may_write=True)
+    assert (await stored_list(desk)).version > first.version
+    assert keeper.denials.document == await stored_list(desk)
+
+
+async def test_what_is_denied_stays_denied_when_the_list_is_signed_anew_or_vanished(
+    desk: Desk, administrator: Administrator, keeper: PolicyKeeper
+) -> None:
+    await administrator.write(acl())
+    await deny(desk, desk.clock.now(), version=7)
+    desk.clock.advance(timedelta(days=2))
+    await keeper.round(may_write=True)
+    anew = await stored_list(desk)
+    assert anew.version > Version(counter=7)
+    assert GATEKEEPER in DenyList.from_bytes(anew.body).services
+    await desk.store.kv_destroy(names.KV_DENY_LIST)
+    await keeper.round(may_write=True)
+    again = await stored_list(desk)
+    assert again.version > anew.version, "no member takes a lower one"
+    assert GATEKEEPER in DenyList.from_bytes(again.body).services
+
+
+async def test_a_damaged_deny_list_is_an_alarm_and_is_not_overwritten(
+    desk: Desk, administrator: Administrator, keeper: PolicyKeeper
+) -> None:
+    await administrator.write(acl())
+    await put(desk, names.KV_DENY_LIST, b"no document")
+    with pytest.raises(SecureTransportError, match="deny list"):
+        await keeper.round(may_write=True)
+    entry = await desk.store.kv_get(names.KV_DENY_LIST)
+    assert entry is not None
+    assert entry.cas == 1
+
+
+async def test_a_deny_list_that_came_in_between_is_not_overwritten(
+    desk: Desk, administrator: Administrator, keeper: PolicyKeeper
+) -> None:
+    """A denial between reading and signing anew would be lifted."""
+    await administrator.write(acl())
+    await keeper.round(may_write=True)
+    before = await desk.documents.read(names.KV_DENY_LIST)
+    await deny(desk, desk.clock.now(), version=9)
+    desk.clock.advance(PROFILE.key_validity)
+    with pytest.raises(ConflictError):
+        await keeper._renew_deny_list(before)
+    assert (await stored_list(desk)).version == Version(counter=9)
