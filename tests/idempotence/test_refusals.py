@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,9 +37,10 @@ WRONG = {
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Platform:
-    """A platform that nobody builds."""
-    return Platform(tmp_path / "state", free_port_base())
+def platform() -> Iterator[Platform]:
+    """A platform that nobody builds; a test's own folder would be too long for its sockets."""
+    with tempfile.TemporaryDirectory(prefix="st-") as folder:
+        yield Platform(Path(folder) / "state", free_port_base())
 
 
 @pytest.mark.parametrize(

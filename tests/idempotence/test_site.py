@@ -32,6 +32,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 def test_a_held_port_is_told_before_anything_starts(platform: Platform) -> None:
     with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", platform.port_base + 10))
         holder.listen()
         refused = platform.play("site")
