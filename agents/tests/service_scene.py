@@ -183,6 +183,7 @@ class Party:
     boot_id: str = "0" * 32
     events: list[BusEvent] = field(default_factory=list)
     may_start: Callable[[], bool] = lambda: True
+    hindrance: Callable[[], str | None] = lambda: None
 
     def __post_init__(self) -> None:
         store, clock = self.authority.store, self.authority.clock
@@ -255,6 +256,7 @@ class Party:
             parking=self.parking,
             clock=self.authority.clock,
             may_start=self.may_start,
+            hindrance=self.hindrance,
             limits=self.limits,
             telemetry=self.messages,
         )

@@ -137,6 +137,7 @@ class MessageClient:
             parking=self._parking,
             clock=self._clock,
             may_start=self.session.signing_keys.is_listed,
+            hindrance=self._sender_keys.hindrance,
             limits=self._limits,
             telemetry=self._telemetry,
         )

@@ -101,6 +101,8 @@ class Consumer:
         parking: Where those go that cannot be settled.
         clock: Judges statements of replays.
         may_start: Whether handlers could do their work; asked until the first pull has begun.
+        hindrance: Why answers cannot be published now. Nothing is pulled meanwhile: each message
+            would use up its deliveries, and be parked although nothing is wrong with it.
         limits: Most messages handled at a time, and how long one may take.
         telemetry: Counts what became of them.
     """
@@ -117,6 +119,7 @@ class Consumer:
         may_start: Callable[[], bool],
         limits: MessagesSection,
         telemetry: MessageTelemetry,
+        hindrance: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._topic = topic
         self._service = service
@@ -125,6 +128,7 @@ class Consumer:
         self._parking = parking
         self._clock = clock
         self._may_start = may_start
+        self._hindrance = hindrance
         self._telemetry = telemetry
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.max_in_flight)
@@ -152,7 +156,7 @@ class Consumer:
     def not_ready_reasons(self) -> list[str]:
         """Return why no message can come, once it was tried; the last move first."""
         pulled = self._active.problem if self._active is not None else None
-        problem = self._problem or pulled
+        problem = self._hindrance() or self._problem or pulled
         return [f"cannot pull {self._topic}: {problem}"] if problem else []
 
     async def stop(self) -> None:
@@ -175,7 +179,7 @@ class Consumer:
                     continue
                 if self._active is None and not self._may_start():
                     continue
-                source = self._source()
+                source = self._source() if self._hindrance() is None else None
                 is_running = self._loop is not None and not self._loop.done()
                 if source is None:
                     await self._end()
@@ -218,7 +222,7 @@ class Consumer:
         await self._finish(old, old_loop)
 
     async def _end(self) -> None:
-        """Pull nothing: the right to it was taken away."""
+        """Pull nothing: the right to it was taken away, or answers cannot be published."""
         old, self._active, self._pulled = self._active, None, None
         await self._finish(old, self._loop)
 

@@ -169,6 +169,11 @@ class SenderKeys:
         reason = rules.not_ready(obstacle, topic)
         raise family("must not publish", code=obstacle.value, reason=reason, topic=topic)
 
+    def hindrance(self) -> str | None:
+        """Return what keeps answers from being published, if it may pass by itself."""
+        held = (each for each in self._held() if not each[0].is_lasting)
+        return next((rules.not_ready(*each) for each in held), None)
+
     def has_topic(self, topic: Topic) -> bool:
         """Tell whether the bundle has the topic."""
         return self._topic_material(topic) is not None
@@ -212,10 +217,7 @@ class SenderKeys:
     def not_ready_reasons(self) -> list[str]:
         """Return what keeps messages from being sent, in words, and keys that are late."""
         reasons = [rules.not_ready(obstacle) for obstacle in self._own_obstacles()]
-        for topic in self._produced():
-            verdict = self.verdict(topic)
-            if isinstance(verdict, MayNotPublish):
-                reasons.append(rules.not_ready(verdict.obstacle, topic))
+        reasons += [rules.not_ready(*each) for each in self._held()]
         bundle = self._bundle.bundle
         topics = [rule.topic for rule in bundle.rules] if bundle is not None else []
         missing = self._bundle.topic_keys.missing(topics, self._clock.now())
@@ -247,6 +249,10 @@ class SenderKeys:
         bundle = self._bundle.bundle
         every = bundle.rules if bundle is not None else ()
         return [rule.topic for rule in every if self.service in rule.producers]
+
+    def _held(self) -> list[tuple[Obstacle, Topic]]:
+        verdicts = ((topic, self.verdict(topic)) for topic in self._produced())
+        return [(one.obstacle, topic) for topic, one in verdicts if isinstance(one, MayNotPublish)]
 
     def _material(self) -> Material:
         now, leaf, deny = self._clock.now(), self._own.leaf, self._directory.deny

@@ -465,3 +465,31 @@ async def test_right_that_was_taken_away_is_what_is_said(bench: MessageBench) ->
     assert bench.consumer.not_ready_reasons() == [reason]
     async with asyncio.timeout(5):
         await bench.consumer.follow(await bench.bus.join(DURABLE))
+
+
+async def test_outage_of_answers_uses_up_no_deliveries(bench: MessageBench) -> None:
+    """What the member may not publish now is no fault of the messages that ask for it."""
+    hindrance: list[str] = ["no signing key"]
+    bench.reader.hindrance = lambda: hindrance[0] if hindrance else None
+
+    async def answering(delivery: Delivery) -> None:
+        if hindrance:
+            raise TransientError("must not publish")
+        bench.handled.append(delivery)
+
+    await bench.consume(answering)
+    await bench.send(3)
+    await asyncio.sleep(600)
+    assert (bench.left(), bench.letters()) == (3, [])
+    assert bench.consumer is not None
+    assert bench.consumer.not_ready_reasons() == [f"cannot pull {TOPIC}: no signing key"]
+    hindrance.clear()
+    await bench.wait(lambda: len(bench.handled) == 3, seconds=5)
+    hindrance.append("no leaf certificate")
+    await asyncio.sleep(2)
+    await bench.send(3)
+    await asyncio.sleep(600)
+    hindrance.clear()
+    await bench.wait(lambda: len(bench.handled) == 6, seconds=5)
+    assert {delivery.deliveries for delivery in bench.handled} == {1}
+    assert bench.letters() == []

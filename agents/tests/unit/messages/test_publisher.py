@@ -248,6 +248,8 @@ async def test_nothing_is_sent_with_a_leaf_certificate_that_is_over(bench: Messa
     bench.sender.leaf = HeldLeaf(leaf, bench.clock.monotonic(), 5.0)
     await asyncio.sleep(6)
     assert "leaf_ended" in await refused_for_now(bench)
+    assert bench.sender.out.hindrance() == "leaf certificate expired"
+    assert bench.reader.out.hindrance() is None, "it produces nothing"
 
 
 async def test_nothing_is_sent_before_the_directory_lists_the_own_key(bench: MessageBench) -> None:
