@@ -212,7 +212,7 @@ def imports(session: Session) -> None:
     run(session, "lint-imports", "--no-logo", *plugins, PYTHONPATH=str(ROOT / "plugins"))
 
 
-@gate("gates", 45)
+@gate("gates", 60)
 def gates(session: Session) -> None:
     """The gates themselves: planted wrong imports are refused, a wrong Python gets one line."""
     pytest(session, "gates", *present(session, "tests/gates"))
@@ -225,7 +225,7 @@ def yaml(session: Session) -> None:
     run(session, "yamllint", "--strict", *folders, ".yamllint", ".pre-commit-config.yaml")
 
 
-@gate("ansible-lint", 50)
+@gate("ansible-lint", 75)
 def ansible_lint(session: Session) -> None:
     """Ansible-lint, production profile, without network."""
     present(session, "roles", "playbooks")
@@ -308,10 +308,11 @@ def modules(session: Session) -> None:
     pytest(session, "modules", *BESIDE, *present(session, "tests/integration_modules"))
 
 
-@gate("integration", 280)
+@gate("integration", 360)
 def integration(session: Session) -> None:
     """Adapters, SDK and agents against real OpenBao and NATS."""
-    pytest(session, "integration", *BESIDE, *present(session, "agents/tests/integration"))
+    # One at a time: these tests wait for seconds in which servers must answer.
+    pytest(session, "integration", *present(session, "agents/tests/integration"))
 
 
 @gate("credentials", 300, default=False)
@@ -320,7 +321,7 @@ def credentials(session: Session) -> None:
     pytest(session, "credentials", "-rP", *present(session, "agents/tests/credentials"))
 
 
-@gate("idempotence", 280)
+@gate("idempotence", 420)
 def idempotence(session: Session) -> None:
     """`site.yml` twice on the local platform; the second run changes nothing."""
     pytest(session, "idempotence", "--exitfirst", *BESIDE, *present(session, "tests/idempotence"))

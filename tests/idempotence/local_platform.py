@@ -143,6 +143,17 @@ class Platform:
         folder = f"{self.state_dir}/{cluster}/"
         return {command: pid for command, pid in self._running() if folder in command}
 
+    def restarted(self, before: dict[str, int]) -> list[str]:
+        """Return the end of the log of each process that is gone or another one now."""
+        now = dict(self._running())
+        found = []
+        for command in (command for command, pid in before.items() if now.get(command) != pid):
+            place = re.search(rf"{re.escape(str(self.state_dir))}/(\w+)/([\w-]+)", command)
+            log = self.state_dir / place[1] / "log" / f"{place[2]}.log" if place else None
+            text = log.read_text(errors="replace")[-6000:] if log and log.exists() else "no log"
+            found.append(f"{command}: {text}")
+        return found
+
     def processes(self) -> list[str]:
         """Return the command lines of the processes that name the state directory."""
         return [command for command, _pid in self._running()]
