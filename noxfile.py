@@ -54,7 +54,7 @@ YAML_FOLDERS = (
     ".config",
 )
 LAB = ROOT / "lab"
-# Tests that wait for servers leave a core free: two files at a time, each in its order.
+# Tests of modules leave a core free: two files at a time, each in its order.
 BESIDE = ("-n", "2", "--dist", "loadfile")
 UNIT_TESTS = ("agents/tests/unit", "tests/plugins", "examples/tests", "tests/evaluation")
 SHIPPED = (
@@ -321,10 +321,10 @@ def credentials(session: Session) -> None:
     pytest(session, "credentials", "-rP", *present(session, "agents/tests/credentials"))
 
 
-@gate("idempotence", 420)
+@gate("idempotence", 700)
 def idempotence(session: Session) -> None:
     """`site.yml` twice on the local platform; the second run changes nothing."""
-    pytest(session, "idempotence", "--exitfirst", *BESIDE, *present(session, "tests/idempotence"))
+    pytest(session, "idempotence", "--exitfirst", *present(session, "tests/idempotence"))
 
 
 @gate("front-door", 300, default=False)
