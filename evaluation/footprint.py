@@ -29,7 +29,7 @@ class Promise:
     seconds: float
 
 
-PROMISED: Final = Promise(memory_megabytes=1850, disk_megabytes=175, seconds=600)
+PROMISED: Final = Promise(memory_megabytes=2000, disk_megabytes=175, seconds=600)
 
 
 @dataclass(frozen=True, slots=True)
