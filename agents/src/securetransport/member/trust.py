@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from securetransport.core.base import names
-from securetransport.core.base.errors import SecretStoreUnavailableError
 from securetransport.core.decisions.member import refresh
 from securetransport.core.formats.documents import EVERYBODY
 from securetransport.core.ports import SecretStore
@@ -79,11 +78,7 @@ class TrustClient:
             RejectedDocumentError: What lies there is refused.
         """
         began_at, began = self._clock.monotonic(), self._demand.begin()
-        try:
-            entry = await self._store.kv_get(names.KV_TRUST_BUNDLE)
-        except SecretStoreUnavailableError:
-            self._read_at = None  # until it answered again
-            raise
+        entry = await self._store.kv_get(names.KV_TRUST_BUNDLE)
         self._read_at = began_at
         if entry is not None:
             self.offer(stored_document(entry, names.KV_TRUST_BUNDLE))
